@@ -1,0 +1,142 @@
+#include "base/buf.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+void buf_done(struct buf *b)
+{
+	if (b->data)
+		explicit_bzero(b->data, b->cap);
+	free(b->data);
+	*b = buf_of_max(b->max);
+}
+
+void buf_clear(struct buf *b)
+{
+	if (b->data)
+		explicit_bzero(b->data, b->len);
+	b->len = 0;
+	b->error = 0;
+}
+
+uint8_t *buf_reserve(struct buf *b, size_t n)
+{
+	size_t cap;
+	uint8_t *data;
+
+	if (b->error)
+		return NULL;
+	if (n > b->max - b->len) {
+		b->error = -ENOBUFS;
+		return NULL;
+	}
+	if (n <= b->cap - b->len && b->data)
+		return b->data + b->len;
+
+	cap = max(b->cap * 2, max(b->len + n, (size_t)256));
+	cap = min(cap, b->max);
+	/* Not realloc: it would leave an unwiped copy behind. */
+	data = malloc(max(cap, (size_t)1));
+	if (!data) {
+		b->error = -ENOMEM;
+		return NULL;
+	}
+	if (b->data) {
+		memcpy(data, b->data, b->len);
+		explicit_bzero(b->data, b->len);
+		free(b->data);
+	}
+	b->data = data;
+	b->cap = cap;
+	return data + b->len;
+}
+
+int buf_put(struct buf *b, const void *data, size_t n)
+{
+	uint8_t *p = buf_reserve(b, n);
+
+	if (!p)
+		return b->error;
+	if (n)
+		memcpy(p, data, n);
+	b->len += n;
+	return 0;
+}
+
+int buf_puts(struct buf *b, const char *s)
+{
+	return buf_put(b, s, strlen(s));
+}
+
+int buf_printf(struct buf *b, const char *fmt, ...)
+{
+	va_list ap;
+	uint8_t *p;
+	int n;
+
+	if (b->error)
+		return b->error;
+	va_start(ap, fmt);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return b->error = -EINVAL;
+	if ((size_t)n > b->max - b->len)
+		return b->error = -ENOBUFS;
+
+	/* vsnprintf writes a NUL behind the text; lend it one byte past max for that. */
+	b->max++;
+	p = buf_reserve(b, (size_t)n + 1);
+	b->max--;
+	if (!p)
+		return b->error;
+	va_start(ap, fmt);
+	vsnprintf((char *)p, (size_t)n + 1, fmt, ap);
+	va_end(ap);
+	b->len += (size_t)n;
+	return 0;
+}
+
+int buf_put_hex(struct buf *b, const void *data, size_t n)
+{
+	static const char digits[] = "0123456789abcdef";
+	const uint8_t *in = data;
+	uint8_t *p;
+
+	if (n > SIZE_MAX / 2)
+		return b->error = -ENOBUFS;
+	p = buf_reserve(b, 2 * n);
+	if (!p)
+		return b->error;
+	for (size_t i = 0; i < n; i++) {
+		p[2 * i] = (uint8_t)digits[in[i] >> 4];
+		p[2 * i + 1] = (uint8_t)digits[in[i] & 15];
+	}
+	b->len += 2 * n;
+	return 0;
+}
+
+void buf_drop_front(struct buf *b, size_t n)
+{
+	if (!n)
+		return;
+	memmove(b->data, b->data + n, b->len - n);
+	explicit_bzero(b->data + b->len - n, n);
+	b->len -= n;
+}
+
+const char *buf_str(struct buf *b)
+{
+	uint8_t *p;
+
+	if (b->error)
+		return "";
+	b->max++;
+	p = buf_reserve(b, 1);
+	b->max--;
+	if (!p)
+		return "";
+	*p = 0;
+	return (const char *)b->data;
+}

@@ -1,0 +1,173 @@
+/*
+ * wg/device.h - the control half of the protocol: configuration, handshakes, cookies, limiter, timers.
+ *
+ * Makes no system call, starts no thread, reads no clock: it is told the time, given random bytes, called with
+ * messages, and its results are drained as a list of effects.  One owner at a time (the daemon's control
+ * thread, or a test); only what is marked [any thread] may be called by others.  The data half is wg/worker.h.
+ */
+#pragma once
+
+#include "wg/drop.h"
+#include "wg/endpoint.h"
+#include "wg/messages.h"
+
+struct wg_device;
+struct wg_peer;
+struct wg_worker;
+
+/* Both clocks.  boot_ns (CLOCK_BOOTTIME, counts suspend) measures ages; real_ns (CLOCK_REALTIME) only TAI64N and display. */
+struct wg_now {
+	uint64_t boot_ns;
+	uint64_t real_ns;
+};
+
+struct wg_device_config {
+	/* Fill ${buf} with random bytes; never fails.  Called by the owner only. */
+	void (*random)(void *arg, void *buf, size_t len);
+	/* [any thread] Something waits for wg_device_run(): called when the device goes from idle to not idle.  May be NULL. */
+	void (*wake)(void *arg);
+	void *arg;
+	unsigned workers; /* 1..WG_WORKERS_MAX */
+};
+
+int wg_device_new(const struct wg_device_config *config, struct wg_device **ret);
+
+/* wg_device_free(d): every worker is offline for good.  Wipes.  Frees the workers as well. */
+void wg_device_free(struct wg_device *d);
+static inline void wg_device_freep(struct wg_device **d)
+{
+	if (*d)
+		wg_device_free(*d);
+}
+
+/* wg_device_worker(d, i): the i-th worker, i < config.workers.  Owned by the device, used by one thread. */
+struct wg_worker *wg_device_worker(struct wg_device *d, unsigned i);
+
+/*
+ * wg_device_queue(d, src, msg, len): [any thread] hand in a datagram that wg_message_check() called an initiation, response
+ * or cookie.  Copied.  0, or -ENOBUFS (dropped and counted) when WG_HANDSHAKE_QUEUE messages wait.
+ */
+int wg_device_queue(
+	struct wg_device *d, const struct wg_endpoint *src, const void *msg, size_t len);
+
+/*
+ * wg_device_run(d, now): do what is due - at most a bounded number of queued messages, the peers that the workers
+ * signalled, the timers - and give back memory that no worker can see any more.  Drain the effects afterwards.
+ * Returns the boot_ns of the next call: now.boot_ns when more messages wait, UINT64_MAX when nothing is due.
+ * Calls may come earlier or later than that, and with clocks that stand still or jump.
+ */
+uint64_t wg_device_run(struct wg_device *d, struct wg_now now);
+
+#define WG_EFFECT_LIST(X)                                                                          \
+	X(WG_EFFECT_SEND, 1, "send", "a datagram to be sent")                                      \
+	X(WG_EFFECT_EVENT, 2, "event", "something a person may want to know")
+ENUM_DECLARE(wg_effect_kind, WG_EFFECT_LIST);
+
+#define WG_EVENT_LIST(X)                                                                           \
+	X(WG_EVENT_INITIATION_SENT, 1, "initiation-sent", "")                                      \
+	X(WG_EVENT_INITIATION_RECEIVED, 2, "initiation-received", "")                              \
+	X(WG_EVENT_RESPONSE_SENT, 3, "response-sent", "")                                          \
+	X(WG_EVENT_HANDSHAKE_COMPLETE, 4, "handshake-complete", "a session is usable")             \
+	X(WG_EVENT_HANDSHAKE_GIVEN_UP, 5, "handshake-given-up", "no answer for 90 s")              \
+	X(WG_EVENT_HANDSHAKE_RETRY, 6, "handshake-retry", "no answer for 5 s")                     \
+	X(WG_EVENT_PEER_SILENT, 7, "peer-silent",                                                  \
+		"data sent, nothing heard for 15 s: a new handshake")                              \
+	X(WG_EVENT_KEEPALIVE_SENT, 8, "keepalive-sent", "")                                        \
+	X(WG_EVENT_KEYS_ZEROED, 9, "keys-zeroed", "no new session for 540 s")                      \
+	X(WG_EVENT_COOKIE_SENT, 10, "cookie-sent", "")                                             \
+	X(WG_EVENT_COOKIE_RECEIVED, 11, "cookie-received", "")                                     \
+	X(WG_EVENT_ROAMED, 12, "roamed", "the peer speaks from another address")                   \
+	X(WG_EVENT_REFUSED, 13, "refused", "a message died; drop says why")
+ENUM_DECLARE(wg_event, WG_EVENT_LIST);
+
+struct wg_effect {
+	enum wg_effect_kind	 kind;
+	/* SEND; for an event the address that it is about (family 0: none) */
+	struct wg_endpoint	 endpoint;
+	uint8_t			 tos;
+	const uint8_t		*data;	/* valid until the next call on the device */
+	size_t			 len;
+	/* EVENT; for SEND the peer, or NULL */
+	enum wg_event		 event;
+	enum wg_drop		 drop;
+	struct wg_peer		*peer;
+};
+
+/* wg_device_effect(d, ret): take the oldest effect; false when there is none. */
+bool wg_device_effect(struct wg_device *d, struct wg_effect *ret);
+
+/* ---- the device ---- */
+
+/*
+ * wg_device_set_private_key(d, now, key): clamped; all zero unsets it.  A peer that has our own public key is removed.  The
+ * sessions end for sending, new handshakes may start at once.  0 or -ENOMEM.
+ */
+int wg_device_set_private_key(
+	struct wg_device *d, struct wg_now now, const uint8_t key[WG_KEY_LEN]);
+
+/* Copy of the private key; false and zeroes when there is none. */
+bool wg_device_private_key(const struct wg_device *d, uint8_t ret[WG_KEY_LEN]);
+
+/* The interface's MTU, for padding; 0: unknown. [a] the workers see it at their next reservation. */
+void wg_device_set_mtu(struct wg_device *d, unsigned mtu);
+
+/* Link state.  Down: timers stop, keys and staged packets go.  Up: staged packets and persistent keepalives go out. */
+void wg_device_up(struct wg_device *d, struct wg_now now);
+void wg_device_down(struct wg_device *d);
+bool wg_device_is_up(const struct wg_device *d);
+
+/* ---- peers, in the order in which they were added ---- */
+
+struct wg_peer *wg_device_peer(struct wg_device *d, const uint8_t public_key[WG_KEY_LEN]);
+struct wg_peer *wg_device_first_peer(struct wg_device *d);
+struct wg_peer *wg_peer_next(struct wg_peer *p);
+
+/* 0; -EEXIST; -EADDRINUSE for our own public key; -ENOSPC at WG_PEERS_MAX; -ENOMEM. */
+int wg_device_add_peer(
+	struct wg_device *d, const uint8_t public_key[WG_KEY_LEN], struct wg_peer **ret);
+void wg_device_remove_peer(struct wg_device *d, struct wg_peer *p);
+
+/* Used by the next handshake; the session goes on. */
+void wg_peer_set_preshared_key(struct wg_peer *p, const uint8_t key[WG_KEY_LEN]);
+
+/* dst as configured; forgets the source address.  0 or -ENOMEM. */
+int wg_peer_set_endpoint(struct wg_device *d, struct wg_peer *p, const struct wg_addr *dst);
+
+/* Seconds, 0 off.  The change from 0 takes effect in wg_peer_configured(). */
+void wg_peer_set_keepalive(struct wg_peer *p, uint16_t seconds);
+
+/* family AF_INET or AF_INET6; host bits are masked; a prefix of another peer moves here.  -EINVAL, -ENOMEM. */
+int wg_peer_allow(struct wg_device *d, struct wg_peer *p, int family, const void *addr, unsigned cidr);
+/* Exactly this prefix, if it is this peer's; else nothing happens. */
+void wg_peer_disallow(struct wg_device *d, struct wg_peer *p, int family, const void *addr, unsigned cidr);
+void wg_peer_disallow_all(struct wg_device *d, struct wg_peer *p);
+
+/* After the last change of a peer in one request: one keepalive if the interval was 0 before, staged packets go. */
+void wg_peer_configured(struct wg_device *d, struct wg_peer *p, struct wg_now now);
+
+/* The local addresses or routes changed: forget the source address of this peer (or, with NULL, of all). */
+void wg_peer_clear_source(struct wg_device *d, struct wg_peer *p);
+
+struct wg_peer_info {
+	uint8_t			public_key[WG_KEY_LEN];
+	uint8_t			preshared_key[WG_KEY_LEN]; /* wipe it after use */
+	struct wg_endpoint	endpoint; /* dst.family 0: not known */
+	uint64_t		last_handshake_real_ns; /* 0: never */
+	uint64_t		tx_bytes, rx_bytes;
+	uint16_t		keepalive_s;
+};
+
+void wg_peer_info(const struct wg_peer *p, struct wg_peer_info *ret);
+const uint8_t *wg_peer_public_key(const struct wg_peer *p);
+
+struct wg_prefix {
+	uint8_t		bytes[16];
+	uint8_t		family;
+	uint8_t		cidr;
+};
+
+/* wg_peer_prefix(p, &at, ret): iterate its allowed IPs in insertion order; start with at = NULL. */
+bool wg_peer_prefix(const struct wg_peer *p, void **at, struct wg_prefix *ret);
+
+/* Drops by reason, summed over the workers and the control half. */
+void wg_device_drops(const struct wg_device *d, uint64_t ret[WG_DROP_COUNT]);

@@ -1,0 +1,63 @@
+/*
+ * wg/reclaim.h - free what was replaced only when nobody can be looking at it (quiescent-state based reclamation).
+ *
+ * One writer unpublishes objects and hands them in with reclaim_later(); each reader announces when it holds nothing.
+ * An offline reader never holds anything up.  Knows nothing of what it frees.
+ */
+#pragma once
+
+#include "base/util.h"
+
+#include <stdatomic.h>
+
+struct reclaim_item {
+	struct reclaim_item	*next;
+	void			(*free)(struct reclaim_item *item);
+	uint64_t		 epoch;
+};
+
+struct reclaim_reader {
+	_Alignas(64) _Atomic uint64_t seen; /* the epoch last seen; 0: offline */
+};
+
+/* Locks: epoch and readers [a]; the list belongs to the writer. */
+struct reclaim {
+	_Atomic uint64_t	 epoch;
+	struct reclaim_reader	*readers;
+	unsigned		 n_readers;
+	struct reclaim_item	*first, **last;
+};
+
+int reclaim_init(struct reclaim *r, unsigned n_readers);
+/* Every reader is offline for good: frees all that waits. */
+void reclaim_done(struct reclaim *r);
+
+/* Readers, each by its number. */
+static inline void reclaim_online(struct reclaim *r, unsigned reader)
+{
+	/* The store must be visible before any pointer is loaded, and so must the epoch be re-read after it. */
+	atomic_store(&r->readers[reader].seen, atomic_load(&r->epoch));
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+static inline void reclaim_offline(struct reclaim *r, unsigned reader)
+{
+	atomic_store_explicit(&r->readers[reader].seen, 0, memory_order_release);
+}
+
+static inline void reclaim_quiescent(struct reclaim *r, unsigned reader)
+{
+	uint64_t epoch = atomic_load_explicit(&r->epoch, memory_order_acquire);
+
+	if (atomic_load_explicit(&r->readers[reader].seen, memory_order_relaxed) != epoch) {
+		atomic_store(&r->readers[reader].seen, epoch);
+		atomic_thread_fence(memory_order_seq_cst);
+	}
+}
+
+/* Writer: ${item} was unpublished; call free(item) when no reader can hold it. */
+void reclaim_later(
+	struct reclaim *r, struct reclaim_item *item, void (*free)(struct reclaim_item *item));
+
+/* Writer: free what may be freed.  Returns true while something still waits. */
+bool reclaim_poll(struct reclaim *r);
