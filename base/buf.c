@@ -34,7 +34,8 @@ uint8_t *buf_reserve(struct buf *b, size_t n)
 	if (n <= b->cap - b->len && b->data)
 		return b->data + b->len;
 
-	cap = max(b->cap * 2, max(b->len + n, (size_t)256));
+	cap = max(b->cap * 2, b->len + n);
+	cap = max(cap, (size_t)256);
 	cap = min(cap, b->max);
 	/* Not realloc: it would leave an unwiped copy behind. */
 	data = malloc(max(cap, (size_t)1));

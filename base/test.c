@@ -51,7 +51,7 @@ void test_check_mem(
 
 void test_run(const char *name, void (*fn)(void))
 {
-	bool ok = false;
+	volatile bool ok = false;	/* survives the longjmp */
 
 	ran++;
 	checks = 0;

@@ -23,7 +23,8 @@
 	})
 
 #define array_size(a) (sizeof(a) / sizeof((a)[0]))
-#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+#define container_of(ptr, type, member)                                                            \
+	((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 #define min(a, b)                                                                                  \
 	({                                                                                         \
 		__typeof__(a) min_a_ = (a);                                                        \

@@ -26,11 +26,18 @@ int aead_new(struct aead **ret);
 /* aead_new_backend(b, ret): that one; -ENOTSUP where it does not exist. */
 int aead_new_backend(enum aead_backend b, struct aead **ret);
 
+/* aead_free(a): NULL is allowed. */
 void aead_free(struct aead *a);
 static inline void aead_freep(struct aead **a)
 {
 	aead_free(*a);
 }
+
+/*
+ * aead_forget(a): overwrite what the context still holds of the last key it was used with.  To be called when a key dies
+ * and the context lives on; aead_free does it too.
+ */
+void aead_forget(struct aead *a);
 
 /* aead_describe(a): "ipsec-mb 1.3.0 avx512" or "openssl 3.0.19", valid as long as the context. */
 const char *aead_describe(const struct aead *a);

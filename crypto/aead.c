@@ -1,0 +1,139 @@
+#include "crypto/aead_backend.h"
+#include "crypto/libcrypto.h"
+
+#include <errno.h>
+
+ENUM_DEFINE(aead_backend, AEAD_BACKEND_LIST);
+
+int aead_new(struct aead **ret)
+{
+	int r = aead_new_backend(AEAD_BACKEND_IPSEC_MB, ret);
+
+	if (r == -ENOTSUP)
+		r = aead_new_backend(AEAD_BACKEND_OPENSSL, ret);
+	return r;
+}
+
+int aead_new_backend(enum aead_backend b, struct aead **ret)
+{
+	switch (b) {
+	case AEAD_BACKEND_IPSEC_MB:
+#ifdef HAVE_IPSEC_MB
+		return aead_ipsecmb_new(ret);
+#else
+		return -ENOTSUP;
+#endif
+	case AEAD_BACKEND_OPENSSL:
+		return aead_openssl_new(ret);
+	}
+	return -ENOTSUP;
+}
+
+void aead_free(struct aead *a)
+{
+	if (a)
+		a->ops->free(a);
+}
+
+void aead_forget(struct aead *a)
+{
+	a->ops->forget(a);
+}
+
+const char *aead_describe(const struct aead *a)
+{
+	return a->description;
+}
+
+void aead_seal(struct aead *a, const uint8_t key[AEAD_KEY_LEN], uint64_t counter, const void *aad,
+	size_t aad_len, const void *src, size_t len, void *dst)
+{
+	uint8_t nonce[AEAD_NONCE_LEN] = {0};
+
+	put_le64(nonce + 4, counter);
+	a->ops->seal(a, key, nonce, aad, aad_len, src, len, dst, (uint8_t *)dst + len);
+}
+
+bool aead_open(struct aead *a, const uint8_t key[AEAD_KEY_LEN], uint64_t counter, const void *aad,
+	size_t aad_len, const void *src, size_t len, void *dst)
+{
+	uint8_t nonce[AEAD_NONCE_LEN] = {0};
+
+	if (len < AEAD_TAG_LEN)
+		return false;
+	len -= AEAD_TAG_LEN;
+	put_le64(nonce + 4, counter);
+	if (likely(a->ops->open(a, key, nonce, aad, aad_len, src, len, dst,
+		    (const uint8_t *)src + len)))
+		return true;
+	if (len)
+		memset(dst, 0, len);
+	return false;
+}
+
+/*
+ * hchacha20(key, nonce, ret): the draft's section 2.2.  A block of ChaCha20's keystream is the permuted state plus the
+ * state before, and HChaCha20 is the first and last four words of the permuted state alone.
+ */
+static void hchacha20(EVP_CIPHER_CTX *c, const uint8_t key[32], const uint8_t nonce[16], uint8_t ret[32])
+{
+	static const uint8_t constants[16] = "expand 32-byte k";
+	uint8_t block[64] = {0};
+	int n;
+
+	crypto_must(EVP_CipherInit_ex2(c, NULL, key, nonce, 1, NULL));
+	crypto_must(EVP_CipherUpdate(c, block, &n, block, sizeof(block)));
+	for (int i = 0; i < 16; i += 4) {
+		put_le32(ret + i, get_le32(block + i) - get_le32(constants + i));
+		put_le32(ret + 16 + i, get_le32(block + 48 + i) - get_le32(nonce + i));
+	}
+	explicit_bzero(block, sizeof(block));
+}
+
+/* xchacha_start(...): the key and nonce of the inner ChaCha20-Poly1305. */
+static void xchacha_start(struct crypto_scratch *s, const uint8_t key[AEAD_KEY_LEN],
+	const uint8_t nonce[XAEAD_NONCE_LEN], uint8_t ret_key[AEAD_KEY_LEN],
+	uint8_t ret_nonce[AEAD_NONCE_LEN])
+{
+	hchacha20(s->chacha20, key, nonce, ret_key);
+	memset(ret_nonce, 0, 4);
+	memcpy(ret_nonce + 4, nonce + 16, 8);
+}
+
+static void xchacha_end(struct crypto_scratch *s, uint8_t key[AEAD_KEY_LEN])
+{
+	explicit_bzero(key, AEAD_KEY_LEN);
+	libcrypto_forget(s->chacha20);
+	libcrypto_forget(s->chacha20_poly1305);
+}
+
+void xaead_seal(const uint8_t key[AEAD_KEY_LEN], const uint8_t nonce[XAEAD_NONCE_LEN],
+	const void *aad, size_t aad_len, const void *src, size_t len, void *dst)
+{
+	struct crypto_scratch *s = crypto_scratch();
+	uint8_t inner_key[AEAD_KEY_LEN], inner_nonce[AEAD_NONCE_LEN];
+
+	xchacha_start(s, key, nonce, inner_key, inner_nonce);
+	libcrypto_seal(s->chacha20_poly1305, inner_key, inner_nonce, aad, aad_len, src, len, dst,
+		(uint8_t *)dst + len);
+	xchacha_end(s, inner_key);
+}
+
+bool xaead_open(const uint8_t key[AEAD_KEY_LEN], const uint8_t nonce[XAEAD_NONCE_LEN],
+	const void *aad, size_t aad_len, const void *src, size_t len, void *dst)
+{
+	struct crypto_scratch *s = crypto_scratch();
+	uint8_t inner_key[AEAD_KEY_LEN], inner_nonce[AEAD_NONCE_LEN];
+	bool ok;
+
+	if (len < AEAD_TAG_LEN)
+		return false;
+	len -= AEAD_TAG_LEN;
+	xchacha_start(s, key, nonce, inner_key, inner_nonce);
+	ok = libcrypto_open(s->chacha20_poly1305, inner_key, inner_nonce, aad, aad_len, src, len, dst,
+		(const uint8_t *)src + len);
+	xchacha_end(s, inner_key);
+	if (!ok && len)
+		memset(dst, 0, len);
+	return ok;
+}

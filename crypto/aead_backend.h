@@ -1,0 +1,29 @@
+/*
+ * crypto/aead_backend.h - between the front (aead.c) and the libraries that do the work.  For these files and for tests
+ * with published vectors, whose nonces are not WireGuard's.
+ */
+#pragma once
+
+#include "crypto/aead.h"
+
+struct aead_ops {
+	/* As aead_seal and aead_open, with the nonce in full; ${len} is the plaintext's, the tag lies apart. */
+	void (*seal)(struct aead *a, const uint8_t key[AEAD_KEY_LEN],
+		const uint8_t nonce[AEAD_NONCE_LEN], const void *aad, size_t aad_len, const void *src,
+		size_t len, void *dst, uint8_t ret_tag[AEAD_TAG_LEN]);
+	/* False leaves the wiping of ${dst} to the front. */
+	bool (*open)(struct aead *a, const uint8_t key[AEAD_KEY_LEN],
+		const uint8_t nonce[AEAD_NONCE_LEN], const void *aad, size_t aad_len, const void *src,
+		size_t len, void *dst, const uint8_t tag[AEAD_TAG_LEN]);
+	void (*forget)(struct aead *a);
+	void (*free)(struct aead *a);
+};
+
+/* The first member of each backend's context. */
+struct aead {
+	const struct aead_ops	*ops;
+	char			 description[64];
+};
+
+int aead_ipsecmb_new(struct aead **ret);	/* -ENOTSUP: this processor cannot */
+int aead_openssl_new(struct aead **ret);

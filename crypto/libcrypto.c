@@ -1,0 +1,131 @@
+#include "crypto/libcrypto.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/params.h>
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t thread_end;
+static struct crypto_algorithms algorithms;
+static _Thread_local struct crypto_scratch *mine;
+
+void crypto_die(const char *what)
+{
+	fprintf(stderr, "crypto: libcrypto cannot go on, out of memory or damaged: %s\n", what);
+	abort();
+}
+
+static void scratch_free(void *p)
+{
+	struct crypto_scratch *s = p;
+
+	/* Each of these wipes what it frees. */
+	EVP_CIPHER_CTX_free(s->chacha20);
+	EVP_CIPHER_CTX_free(s->chacha20_poly1305);
+	EVP_MD_CTX_free(s->md);
+	EVP_MAC_CTX_free(s->mac);
+	EVP_PKEY_free(s->peer);
+	free(s);
+}
+
+static void fetch(void)
+{
+	struct crypto_algorithms *a = &algorithms;
+
+	if (!(a->lib = OSSL_LIB_CTX_new()) ||
+		!(a->chacha20 = EVP_CIPHER_fetch(a->lib, "ChaCha20", NULL)) ||
+		!(a->chacha20_poly1305 = EVP_CIPHER_fetch(a->lib, "ChaCha20-Poly1305", NULL)) ||
+		!(a->blake2s = EVP_MD_fetch(a->lib, "BLAKE2S-256", NULL)) ||
+		!(a->blake2s_mac = EVP_MAC_fetch(a->lib, "BLAKE2SMAC", NULL)) ||
+		pthread_key_create(&thread_end, scratch_free))
+		crypto_die("algorithms");
+}
+
+const struct crypto_algorithms *crypto_algorithms(void)
+{
+	pthread_once(&once, fetch);
+	return &algorithms;
+}
+
+static struct crypto_scratch *scratch_new(void)
+{
+	const struct crypto_algorithms *a = crypto_algorithms();
+	static const uint8_t base_point[32] = {9};
+	struct crypto_scratch *s = calloc(1, sizeof(*s));
+
+	if (!s || !(s->chacha20 = EVP_CIPHER_CTX_new()) ||
+		!(s->chacha20_poly1305 = EVP_CIPHER_CTX_new()) || !(s->md = EVP_MD_CTX_new()) ||
+		!(s->mac = EVP_MAC_CTX_new(a->blake2s_mac)) ||
+		!(s->peer = EVP_PKEY_new_raw_public_key_ex(
+			  a->lib, "X25519", NULL, base_point, sizeof(base_point))) ||
+		pthread_setspecific(thread_end, s))
+		crypto_die("contexts");
+	crypto_must(EVP_CipherInit_ex2(s->chacha20, a->chacha20, NULL, NULL, 1, NULL));
+	crypto_must(EVP_CipherInit_ex2(
+		s->chacha20_poly1305, a->chacha20_poly1305, NULL, NULL, 1, NULL));
+	return s;
+}
+
+struct crypto_scratch *crypto_scratch(void)
+{
+	if (unlikely(!mine))
+		mine = scratch_new();
+	return mine;
+}
+
+static void update(EVP_CIPHER_CTX *c, void *dst, const void *src, size_t len)
+{
+	int n;
+
+	/* libcrypto takes an empty piece for the end of the message. */
+	if (len)
+		crypto_must(EVP_CipherUpdate(c, dst, &n, src, (int)len));
+}
+
+void libcrypto_seal(EVP_CIPHER_CTX *c, const uint8_t key[32], const uint8_t nonce[12],
+	const void *aad, size_t aad_len, const void *src, size_t len, void *dst,
+	uint8_t ret_tag[16])
+{
+	int n;
+
+	if (unlikely(len > INT_MAX || aad_len > INT_MAX))
+		crypto_die("message too long");
+	crypto_must(EVP_CipherInit_ex2(c, NULL, key, nonce, 1, NULL));
+	update(c, NULL, aad, aad_len);
+	update(c, dst, src, len);
+	crypto_must(EVP_CipherFinal_ex(c, NULL, &n));
+	crypto_must(EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, 16, ret_tag));
+}
+
+bool libcrypto_open(EVP_CIPHER_CTX *c, const uint8_t key[32], const uint8_t nonce[12],
+	const void *aad, size_t aad_len, const void *src, size_t len, void *dst,
+	const uint8_t tag[16])
+{
+	uint8_t wanted[16];
+	int n;
+
+	if (unlikely(len > INT_MAX || aad_len > INT_MAX))
+		crypto_die("message too long");
+	memcpy(wanted, tag, sizeof(wanted));
+	crypto_must(EVP_CipherInit_ex2(c, NULL, key, nonce, 0, NULL));
+	update(c, NULL, aad, aad_len);
+	update(c, dst, src, len);
+	crypto_must(EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, sizeof(wanted), wanted));
+	/* libcrypto never hands out the tag of a decryption; its own comparison takes constant time. */
+	return EVP_CipherFinal_ex(c, NULL, &n) > 0;
+}
+
+void libcrypto_forget(EVP_CIPHER_CTX *c)
+{
+	static const uint8_t zero[32];
+	uint8_t block[1] = {0};
+	int n;
+
+	crypto_must(EVP_CipherInit_ex2(c, NULL, zero, zero, 1, NULL));
+	/* One byte draws a block of the zero key's keystream over the one that was buffered. */
+	crypto_must(EVP_CipherUpdate(c, block, &n, block, sizeof(block)));
+}
