@@ -1,0 +1,53 @@
+/*
+ * tunnel/options.h - the command line and the environment of ginnel-wg, as wireguard-go has them.
+ *
+ * Pure: looks at its arguments only, prints nothing unless it is told where to.
+ */
+#pragma once
+
+#include "base/enum.h"
+#include "base/log.h"
+
+#include <stdio.h>
+
+#define OPTIONS_NAME_MAX 15 /* IFNAMSIZ - 1 */
+
+#define OPTIONS_ACTION_LIST(X)                                                                     \
+	X(OPTIONS_RUN, 1, "run", "be the tunnel NAME")                                             \
+	X(OPTIONS_HELP, 2, "help", "print the usage; exit 0")                                      \
+	X(OPTIONS_VERSION, 3, "version", "print the version; exit 0")
+ENUM_DECLARE(options_action, OPTIONS_ACTION_LIST);
+
+struct options {
+	enum options_action	 action;
+	bool			 foreground;
+	unsigned		 workers;	/* 0: one for each processor */
+	const char		*name;		/* borrowed from argv; set for OPTIONS_RUN */
+};
+
+/*
+ * options_parse(argc, argv, ret, err): -EINVAL after one line to ${err} that says what is wrong.  No name at all, or
+ * more than one, is OPTIONS_HELP, for which wireguard-go exits with 0 too.
+ */
+int options_parse(int argc, char *const argv[], struct options *ret, FILE *err);
+
+/* options_usage(program, out), options_version(out). */
+void options_usage(const char *program, FILE *out);
+void options_version(FILE *out);
+
+/* May an interface be called so?  1 to 15 bytes, no blank, no '/' or ':', not "." or "..", no control character. */
+bool options_name_valid(const char *name);
+
+struct environment {
+	enum log_level	log_level;	/* LOG_LEVEL: verbose, debug, info, error, silent; else error */
+	bool		log_level_set;	/* it was given: standard error stays open in the background */
+	bool		foreground;	/* WG_PROCESS_FOREGROUND is "1" */
+	int		tun_fd;		/* WG_TUN_FD, or -1 */
+	int		uapi_fd;	/* WG_UAPI_FD, or -1 */
+};
+
+/*
+ * environment_read(ret, err): read the variables above.  The WG_ ones are removed from the environment, so that no child inherits
+ * them.  -EINVAL after one line to ${err}: a descriptor number that is none.  Looks at no descriptor.
+ */
+int environment_read(struct environment *ret, FILE *err);
