@@ -1,0 +1,118 @@
+/*
+ * tunnel/udp.h - the UDP sockets: one port, IPv4 and IPv6, one pair of sockets for each worker.
+ *
+ * Moves runs of datagrams: up to 64 KiB of equal pieces in one system call's message (UDP_GRO, UDP_SEGMENT).  Tells for every datagram
+ * from which of our addresses it came, and answers from there.  Where a path or a kernel refuses a run, sends it
+ * in pieces; the kernel fragments what exceeds the path (DF is never set).  Knows no message of the protocol.
+ *
+ * Locks: struct udp is the control thread's; a queue is its worker's; udp_set_mark() may run beside the workers.  To change
+ * the port, stop the workers, free this and open another.
+ */
+#pragma once
+
+#include "wg/endpoint.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#define UDP_WORKERS_MAX 32
+#define UDP_SLOTS 8		/* messages per udp_receive(); each may hold 64 datagrams and more */
+#define UDP_SLOT_SIZE 65536u
+#define UDP_SEND_MAX 64		/* kernel messages per system call */
+#define UDP_PATHS_MAX 16
+
+struct udp_config {
+	uint16_t	port;		/* 0: the kernel chooses one that is free for both families */
+	uint32_t	mark;		/* SO_MARK; 0: none */
+	unsigned	workers;	/* 1..UDP_WORKERS_MAX */
+};
+
+/* A path on which the kernel refused a run. */
+struct udp_path {
+	struct wg_addr	dst;
+	uint32_t	segment;	/* the smallest that was refused */
+	uint64_t	until_ns;	/* CLOCK_MONOTONIC: not tried again before */
+};
+
+struct udp_counters {
+	uint64_t	sends;		/* messages that the kernel took */
+	uint64_t	datagrams;	/* in them */
+	uint64_t	waits;		/* full socket buffer: waited */
+	uint64_t	dropped;	/* datagrams that were not sent */
+	uint64_t	refused_runs;	/* messages that had to be sent in pieces */
+	uint64_t	refused_sources;
+};
+
+struct udp_queue {
+	int			fd4, fd6;	/* [I] -1: the family is not there.  Poll them for POLLIN. */
+	bool			gso4, gso6;	/* [w] UDP_SEGMENT works */
+	unsigned		max_segments;	/* [I] per message */
+	unsigned		n_paths;	/* [w] */
+	struct udp_path		paths[UDP_PATHS_MAX];	/* [w] */
+	struct udp_counters	counters;	/* [w] */
+};
+
+struct udp {
+	uint16_t		port;		/* [I] the one in use */
+	unsigned		n_queues;
+	struct udp_queue	queues[UDP_WORKERS_MAX];
+};
+
+/*
+ * udp_open(config, ret): -EADDRINUSE when any other socket has the port; -EAFNOSUPPORT when there is neither IPv4 nor IPv6; -EPERM
+ * for a mark without CAP_NET_ADMIN.  A missing family is logged, not an error.
+ */
+int udp_open(const struct udp_config *config, struct udp **ret);
+void udp_free(struct udp *u);
+static inline void udp_freep(struct udp **u)
+{
+	if (*u)
+		udp_free(*u);
+}
+
+/* udp_set_mark(u, mark): on all sockets; 0, or the first error. */
+int udp_set_mark(struct udp *u, uint32_t mark);
+
+/* ---- receive ---- */
+
+struct udp_run {
+	uint8_t			*data;		/* datagrams back to back; in place until the next udp_receive() */
+	uint32_t		 len;
+	uint32_t		 segment;	/* each this long, the last may be shorter; never 0 unless len is */
+	struct wg_endpoint	 from;		/* dst: who sent it; src, src_ifindex: our address that it was sent to */
+	uint8_t			 tos;		/* the outer TOS or traffic class */
+	bool			 truncated;	/* longer than the slot: to be dropped */
+};
+
+struct udp_rx;				/* the buffers, one per worker: UDP_SLOTS * UDP_SLOT_SIZE and little more */
+
+int udp_rx_new(struct udp_rx **ret);
+void udp_rx_free(struct udp_rx *rx);
+
+/*
+ * udp_receive(rx, fd, ret_runs): what waits on fd4 or fd6 of a queue, at most UDP_SLOTS runs, as an array that belongs to ${rx}.
+ * How many; 0: nothing waits; negative errno.
+ */
+int udp_receive(struct udp_rx *rx, int fd, struct udp_run **ret_runs);
+
+/* ---- send ---- */
+
+struct udp_message {
+	/* in */
+	const struct wg_endpoint	*to;
+	const uint8_t			*data;
+	uint32_t			 len;
+	uint32_t			 segment;	/* datagrams are this long, the last may be shorter; >= len: one datagram */
+	uint8_t				 tos;
+	/* out */
+	bool				 source_refused;	/* the endpoint's source no longer works and was left out: forget it */
+	int				 error;			/* 0, or why (the last) datagrams of it were not sent */
+	uint32_t			 dropped;		/* how many datagrams those were */
+};
+
+/*
+ * udp_send(q, messages, n): all of them, in order per destination; different lengths, destinations and families may follow each
+ * other, and a message may be longer than one kernel message takes.  Waits a few milliseconds for a full
+ * socket buffer, then drops.  How many datagrams were dropped; each message says why.
+ */
+unsigned udp_send(struct udp_queue *q, struct udp_message messages[], unsigned n);
