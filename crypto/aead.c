@@ -19,7 +19,7 @@ int aead_new_backend(enum aead_backend b, struct aead **ret)
 	switch (b) {
 	case AEAD_BACKEND_IPSEC_MB:
 #ifdef HAVE_IPSEC_MB
-		return aead_ipsecmb_new(ret);
+		return aead_ipsecmb_new(NULL, ret);
 #else
 		return -ENOTSUP;
 #endif
@@ -72,12 +72,13 @@ bool aead_open(struct aead *a, const uint8_t key[AEAD_KEY_LEN], uint64_t counter
 }
 
 /*
- * hchacha20(key, nonce, ret): the draft's section 2.2.  A block of ChaCha20's keystream is the permuted state plus the
- * state before, and HChaCha20 is the first and last four words of the permuted state alone.
+ * A block of ChaCha20's keystream is the permuted state plus the state before; HChaCha20 is the first and the last four
+ * words of the permuted state alone, where the state before held constants and nonce.
  */
-static void hchacha20(EVP_CIPHER_CTX *c, const uint8_t key[32], const uint8_t nonce[16], uint8_t ret[32])
+void hchacha20(const uint8_t key[32], const uint8_t nonce[16], uint8_t ret[32])
 {
-	static const uint8_t constants[16] = "expand 32-byte k";
+	static const char constants[] = "expand 32-byte k";
+	EVP_CIPHER_CTX *c = crypto_scratch()->chacha20;
 	uint8_t block[64] = {0};
 	int n;
 
@@ -88,51 +89,45 @@ static void hchacha20(EVP_CIPHER_CTX *c, const uint8_t key[32], const uint8_t no
 		put_le32(ret + 16 + i, get_le32(block + 48 + i) - get_le32(nonce + i));
 	}
 	explicit_bzero(block, sizeof(block));
+	libcrypto_forget(c);
 }
 
-/* xchacha_start(...): the key and nonce of the inner ChaCha20-Poly1305. */
-static void xchacha_start(struct crypto_scratch *s, const uint8_t key[AEAD_KEY_LEN],
-	const uint8_t nonce[XAEAD_NONCE_LEN], uint8_t ret_key[AEAD_KEY_LEN],
-	uint8_t ret_nonce[AEAD_NONCE_LEN])
+/* inner_of(...): the key and the nonce of the ChaCha20-Poly1305 inside (section 2.3). */
+static void inner_of(const uint8_t key[AEAD_KEY_LEN], const uint8_t nonce[XAEAD_NONCE_LEN],
+	uint8_t ret_key[AEAD_KEY_LEN], uint8_t ret_nonce[AEAD_NONCE_LEN])
 {
-	hchacha20(s->chacha20, key, nonce, ret_key);
+	hchacha20(key, nonce, ret_key);
 	memset(ret_nonce, 0, 4);
 	memcpy(ret_nonce + 4, nonce + 16, 8);
-}
-
-static void xchacha_end(struct crypto_scratch *s, uint8_t key[AEAD_KEY_LEN])
-{
-	explicit_bzero(key, AEAD_KEY_LEN);
-	libcrypto_forget(s->chacha20);
-	libcrypto_forget(s->chacha20_poly1305);
 }
 
 void xaead_seal(const uint8_t key[AEAD_KEY_LEN], const uint8_t nonce[XAEAD_NONCE_LEN],
 	const void *aad, size_t aad_len, const void *src, size_t len, void *dst)
 {
-	struct crypto_scratch *s = crypto_scratch();
+	EVP_CIPHER_CTX *c = crypto_scratch()->chacha20_poly1305;
 	uint8_t inner_key[AEAD_KEY_LEN], inner_nonce[AEAD_NONCE_LEN];
 
-	xchacha_start(s, key, nonce, inner_key, inner_nonce);
-	libcrypto_seal(s->chacha20_poly1305, inner_key, inner_nonce, aad, aad_len, src, len, dst,
-		(uint8_t *)dst + len);
-	xchacha_end(s, inner_key);
+	inner_of(key, nonce, inner_key, inner_nonce);
+	libcrypto_seal(c, inner_key, inner_nonce, aad, aad_len, src, len, dst, (uint8_t *)dst + len);
+	explicit_bzero(inner_key, sizeof(inner_key));
+	libcrypto_forget(c);
 }
 
 bool xaead_open(const uint8_t key[AEAD_KEY_LEN], const uint8_t nonce[XAEAD_NONCE_LEN],
 	const void *aad, size_t aad_len, const void *src, size_t len, void *dst)
 {
-	struct crypto_scratch *s = crypto_scratch();
+	EVP_CIPHER_CTX *c = crypto_scratch()->chacha20_poly1305;
 	uint8_t inner_key[AEAD_KEY_LEN], inner_nonce[AEAD_NONCE_LEN];
 	bool ok;
 
 	if (len < AEAD_TAG_LEN)
 		return false;
 	len -= AEAD_TAG_LEN;
-	xchacha_start(s, key, nonce, inner_key, inner_nonce);
-	ok = libcrypto_open(s->chacha20_poly1305, inner_key, inner_nonce, aad, aad_len, src, len, dst,
+	inner_of(key, nonce, inner_key, inner_nonce);
+	ok = libcrypto_open(c, inner_key, inner_nonce, aad, aad_len, src, len, dst,
 		(const uint8_t *)src + len);
-	xchacha_end(s, inner_key);
+	explicit_bzero(inner_key, sizeof(inner_key));
+	libcrypto_forget(c);
 	if (!ok && len)
 		memset(dst, 0, len);
 	return ok;

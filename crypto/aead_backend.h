@@ -25,5 +25,14 @@ struct aead {
 	char			 description[64];
 };
 
-int aead_ipsecmb_new(struct aead **ret);	/* -ENOTSUP: this processor cannot */
+/*
+ * aead_ipsecmb_new(architecture, ret): with the code for "avx512", "avx2", "avx" or "sse"; NULL lets the library choose.
+ * 0, -ENOMEM, or -ENOTSUP where the processor or the library's build cannot.
+ */
+int aead_ipsecmb_new(const char *architecture, struct aead **ret);
+
+/* aead_openssl_new(ret): 0 or -ENOMEM. */
 int aead_openssl_new(struct aead **ret);
+
+/* hchacha20(key, nonce, ret): draft-irtf-cfrg-xchacha-03, section 2.2. */
+void hchacha20(const uint8_t key[32], const uint8_t nonce[16], uint8_t ret[32]);

@@ -89,18 +89,40 @@ static const struct aead_ops ipsecmb_ops = {
 	.free = ipsecmb_free,
 };
 
-int aead_ipsecmb_new(struct aead **ret)
+static const struct architecture {
+	const char	*name;
+	IMB_ARCH	 arch;
+	void		(*init)(IMB_MGR *mgr);
+} architectures[] = {
+	{"avx512", IMB_ARCH_AVX512, init_mb_mgr_avx512},
+	{"avx2", IMB_ARCH_AVX2, init_mb_mgr_avx2},
+	{"avx", IMB_ARCH_AVX, init_mb_mgr_avx},
+	{"sse", IMB_ARCH_SSE, init_mb_mgr_sse},
+};
+
+/* The processor's best in the library's opinion, or the one called ${name}. */
+static const struct architecture *choose(IMB_MGR *mgr, const char *name)
 {
-	static const char *const arches[IMB_ARCH_NUM] = {
-		[IMB_ARCH_NONE] = "none",
-		[IMB_ARCH_NOAESNI] = "sse without aes",
-		[IMB_ARCH_SSE] = "sse",
-		[IMB_ARCH_AVX] = "avx",
-		[IMB_ARCH_AVX2] = "avx2",
-		[IMB_ARCH_AVX512] = "avx512",
-	};
+	IMB_ARCH best = IMB_ARCH_NONE;
+
+	if (!name)
+		init_mb_mgr_auto(mgr, &best);
+	for (size_t i = 0; i < array_size(architectures); i++) {
+		const struct architecture *a = &architectures[i];
+
+		if (name ? !strcmp(a->name, name) : a->arch == best) {
+			if (name)
+				a->init(mgr);
+			return a;
+		}
+	}
+	return NULL;
+}
+
+int aead_ipsecmb_new(const char *architecture, struct aead **ret)
+{
 	struct ipsecmb *i = calloc(1, sizeof(*i));
-	IMB_ARCH arch = IMB_ARCH_NONE;
+	const struct architecture *chosen;
 
 	if (!i)
 		return -ENOMEM;
@@ -110,15 +132,14 @@ int aead_ipsecmb_new(struct aead **ret)
 		free(i);
 		return -ENOMEM;
 	}
-	init_mb_mgr_auto(i->mgr, &arch);
-	/* A build that leaves keys in registers and on the stack is not good enough to be picked. */
-	if (imb_get_errno(i->mgr) || arch == IMB_ARCH_NONE || arch >= IMB_ARCH_NUM ||
-		!(i->mgr->features & IMB_FEATURE_SAFE_DATA)) {
+	chosen = choose(i->mgr, architecture);
+	/* A build of the library that leaves keys in registers and on the stack is not good enough either. */
+	if (!chosen || imb_get_errno(i->mgr) || !(i->mgr->features & IMB_FEATURE_SAFE_DATA)) {
 		ipsecmb_free(&i->a);
 		return -ENOTSUP;
 	}
 	snprintf(i->a.description, sizeof(i->a.description), "ipsec-mb %s %s", imb_get_version_str(),
-		arches[arch]);
+		chosen->name);
 	*ret = &i->a;
 	return 0;
 }

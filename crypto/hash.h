@@ -21,7 +21,7 @@ void hash_parts(uint8_t ret[HASH_LEN], const struct hash_part parts[], size_t n)
 /* hash2(ret, a, a_len, b, b_len): BLAKE2s-256(a || b); ${ret} may be ${a} or ${b}. */
 void hash2(uint8_t ret[HASH_LEN], const void *a, size_t a_len, const void *b, size_t b_len);
 
-/* mac(ret, ret_len, key, key_len, data, len): keyed BLAKE2s with a digest of ret_len (1..32) bytes, key_len 0..32. */
+/* mac(ret, ret_len, key, key_len, data, len): keyed BLAKE2s with a digest of ret_len (1..32) bytes, key_len 1..32. */
 void mac(void *ret, size_t ret_len, const void *key, size_t key_len, const void *data, size_t len);
 
 /* hmac(ret, key, key_len, data, len): HMAC-BLAKE2s-256 (RFC 2104), key_len <= 64. */

@@ -4,10 +4,6 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#include <openssl/core_names.h>
-#include <openssl/err.h>
-#include <openssl/params.h>
-
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t thread_end;
 static struct crypto_algorithms algorithms;
@@ -36,7 +32,9 @@ static void fetch(void)
 {
 	struct crypto_algorithms *a = &algorithms;
 
-	if (!(a->lib = OSSL_LIB_CTX_new()) ||
+	/* Once a thread is confined it must not come upon the idea to read a configuration. */
+	if (!OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) ||
+		!(a->lib = OSSL_LIB_CTX_new()) ||
 		!(a->chacha20 = EVP_CIPHER_fetch(a->lib, "ChaCha20", NULL)) ||
 		!(a->chacha20_poly1305 = EVP_CIPHER_fetch(a->lib, "ChaCha20-Poly1305", NULL)) ||
 		!(a->blake2s = EVP_MD_fetch(a->lib, "BLAKE2S-256", NULL)) ||

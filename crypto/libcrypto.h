@@ -2,8 +2,8 @@
  * crypto/libcrypto.h - what the files of this floor share of OpenSSL's libcrypto.
  *
  * Fetching an algorithm or making a context costs libcrypto several times what a short message costs, so both are kept:
- * algorithms once per process, contexts once per thread.  They come from a library context of our own, which reads no
- * openssl.cnf and which no other user of libcrypto in the process can change.
+ * algorithms once per process, contexts once per thread.  They come from a library context of our own, which no
+ * other user of libcrypto in the process can change; openssl.cnf is not read, and no file is opened at any time.
  */
 #pragma once
 
