@@ -22,22 +22,32 @@ struct reclaim_reader {
 
 /* Locks: epoch and readers [a]; the list belongs to the writer. */
 struct reclaim {
-	_Atomic uint64_t	 epoch;
+	_Atomic uint64_t	 epoch; /* from 1 */
 	struct reclaim_reader	*readers;
 	unsigned		 n_readers;
 	struct reclaim_item	*first, **last;
 };
 
+/* Every reader is offline.  0 or -ENOMEM. */
 int reclaim_init(struct reclaim *r, unsigned n_readers);
 /* Every reader is offline for good: frees all that waits. */
 void reclaim_done(struct reclaim *r);
 
-/* Readers, each by its number. */
+/*
+ * Readers, each by its number.
+ *
+ * Two rules make it safe, and everything below serves one of them.  (1) A reader that announces epoch E has loaded it
+ * (acquire) from the writer's increment, so whatever was unpublished before that increment it cannot find again.
+ * (2) The writer loads the announcement (acquire) that the reader stored (release) after its last use, so those uses
+ * come before free().  Only the change from offline to online needs more: the writer may still read "offline".
+ */
+
+/* Announce an epoch that holds everything up, and only then load the real one: when the writer missed the first store, this
+ * load, later than it in the single order of seq_cst operations, cannot miss the writer's increment. */
 static inline void reclaim_online(struct reclaim *r, unsigned reader)
 {
-	/* The store must be visible before any pointer is loaded, and so must the epoch be re-read after it. */
-	atomic_store(&r->readers[reader].seen, atomic_load(&r->epoch));
-	atomic_thread_fence(memory_order_seq_cst);
+	atomic_store(&r->readers[reader].seen, 1);
+	atomic_store_explicit(&r->readers[reader].seen, atomic_load(&r->epoch), memory_order_release);
 }
 
 static inline void reclaim_offline(struct reclaim *r, unsigned reader)
@@ -45,19 +55,21 @@ static inline void reclaim_offline(struct reclaim *r, unsigned reader)
 	atomic_store_explicit(&r->readers[reader].seen, 0, memory_order_release);
 }
 
+/* The reader is online, and holds nothing from before this call.  One load when nothing was handed in meanwhile. */
 static inline void reclaim_quiescent(struct reclaim *r, unsigned reader)
 {
 	uint64_t epoch = atomic_load_explicit(&r->epoch, memory_order_acquire);
 
-	if (atomic_load_explicit(&r->readers[reader].seen, memory_order_relaxed) != epoch) {
-		atomic_store(&r->readers[reader].seen, epoch);
-		atomic_thread_fence(memory_order_seq_cst);
-	}
+	if (atomic_load_explicit(&r->readers[reader].seen, memory_order_relaxed) != epoch)
+		atomic_store_explicit(&r->readers[reader].seen, epoch, memory_order_release);
 }
 
 /* Writer: ${item} was unpublished; call free(item) when no reader can hold it. */
 void reclaim_later(
 	struct reclaim *r, struct reclaim_item *item, void (*free)(struct reclaim_item *item));
 
-/* Writer: free what may be freed.  Returns true while something still waits. */
+/*
+ * Writer: free what may be freed, oldest first.  Returns true while something still waits.  What free() hands in waits for
+ * the next call.
+ */
 bool reclaim_poll(struct reclaim *r);
