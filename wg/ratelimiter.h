@@ -26,3 +26,5 @@ bool ratelimiter_allow(struct ratelimiter *r, const struct wg_addr *src, uint64_
 uint64_t ratelimiter_collect(struct ratelimiter *r, uint64_t boot_ns);
 
 size_t ratelimiter_n_entries(const struct ratelimiter *r);
+/* Bytes that the table holds, for tests and the memory figures. */
+size_t ratelimiter_memory(const struct ratelimiter *r);
