@@ -1,0 +1,354 @@
+#include "sim.h"
+
+#include <errno.h>
+
+#define DATAGRAM_MAX 2048
+
+struct sim_datagram {
+	struct sim_datagram	*next;
+	struct wg_endpoint	 to;
+	unsigned		 from;
+	uint8_t			 tos;
+	size_t			 len;
+	uint8_t			 bytes[DATAGRAM_MAX];
+};
+
+static void sim_random(void *arg, void *buf, size_t len)
+{
+	struct sim_host *h = arg;
+	uint8_t *p = buf;
+
+	for (size_t i = 0; i < len; i++)
+		p[i] = (uint8_t)(test_random(&h->sim->random) >> 32);
+}
+
+static void sim_wake(void *arg)
+{
+	struct sim_host *h = arg;
+
+	h->woken = true;
+}
+
+static void *must(void *p)
+{
+	if (!p)
+		abort();
+	return p;
+}
+
+struct sim *sim_new(unsigned workers, unsigned hosts, uint64_t seed)
+{
+	struct sim *s = must(calloc(1, sizeof(*s)));
+
+	s->workers = workers;
+	s->n_hosts = hosts;
+	s->random = seed;
+	s->now = (struct wg_now){.boot_ns = S(1000), .real_ns = S(1767225600)};
+	s->records = must(calloc(SIM_RECORDS_MAX, sizeof(*s->records)));
+	s->events = must(calloc(SIM_RECORDS_MAX, sizeof(*s->events)));
+	s->last = &s->first;
+	for (unsigned i = 0; i < hosts; i++) {
+		struct sim_host *h = &s->hosts[i];
+		struct x25519 *key;
+		struct wg_device_config config = {
+			.random = sim_random, .wake = sim_wake, .arg = h, .workers = workers};
+		uint8_t ip[4] = {192, 0, 2, (uint8_t)(i + 1)};
+
+		h->sim = s;
+		h->addr = wg_addr_v4(ip, SIM_PORT);
+		h->next_ns = UINT64_MAX;
+		sim_random(h, h->private_key, WG_KEY_LEN);
+		x25519_clamp(h->private_key);
+		if (x25519_new(h->private_key, &key) < 0 || wg_device_new(&config, &h->device) < 0)
+			abort();
+		memcpy(h->public_key, x25519_public(key), WG_KEY_LEN);
+		x25519_free(key);
+		if (wg_device_set_private_key(h->device, s->now, h->private_key) < 0)
+			abort();
+		wg_device_set_mtu(h->device, SIM_MTU);
+		wg_device_up(h->device, s->now);
+	}
+	return s;
+}
+
+void sim_free(struct sim *s)
+{
+	struct sim_datagram *g;
+
+	for (unsigned i = 0; i < s->n_hosts; i++)
+		wg_device_free(s->hosts[i].device);
+	while ((g = s->first)) {
+		s->first = g->next;
+		free(g);
+	}
+	free(s->records);
+	free(s->events);
+	free(s);
+}
+
+struct wg_peer *sim_peer(struct sim *s, unsigned at, unsigned of)
+{
+	return wg_device_peer(s->hosts[at].device, s->hosts[of].public_key);
+}
+
+static void add(struct sim *s, unsigned at, unsigned of, bool with_endpoint)
+{
+	struct wg_device *d = s->hosts[at].device;
+	uint8_t v4[4] = {10, 0, 0, (uint8_t)(of + 1)};
+	uint8_t v6[16] = {0xfd, [15] = (uint8_t)(of + 1)};
+	struct wg_peer *p;
+
+	if (wg_device_add_peer(d, s->hosts[of].public_key, &p) < 0 ||
+		wg_peer_allow(d, p, AF_INET, v4, 32) < 0 ||
+		wg_peer_allow(d, p, AF_INET6, v6, 128) < 0 ||
+		(with_endpoint && wg_peer_set_endpoint(d, p, &s->hosts[of].addr) < 0))
+		abort();
+	wg_peer_configured(d, p, s->now);
+}
+
+void sim_connect(struct sim *s, unsigned a, unsigned b, bool both)
+{
+	add(s, a, b, true);
+	add(s, b, a, both);
+}
+
+/* ---- the network ---- */
+
+static void transmit(struct sim *s, unsigned from, const struct wg_endpoint *to, uint8_t tos,
+	const void *msg, size_t len)
+{
+	struct sim_datagram *g = must(calloc(1, sizeof(*g)));
+	struct sim_record *r;
+
+	if (len > sizeof(g->bytes) || s->n_records == SIM_RECORDS_MAX)
+		abort();
+	r = &s->records[s->n_records++];
+	*r = (struct sim_record){.at_ns = s->now.boot_ns,
+		.to = *to,
+		.len = (uint32_t)len,
+		.type = wg_message_check(msg, len),
+		.from = (uint8_t)from,
+		.tos = tos};
+	memcpy(r->bytes, msg, min(len, sizeof(r->bytes)));
+	g->to = *to;
+	g->from = from;
+	g->tos = tos;
+	g->len = len;
+	memcpy(g->bytes, msg, len);
+	*s->last = g;
+	s->last = &g->next;
+}
+
+static void drain(struct sim *s, unsigned host)
+{
+	struct wg_effect e;
+
+	while (wg_device_effect(s->hosts[host].device, &e)) {
+		if (e.kind == WG_EFFECT_SEND) {
+			transmit(s, host, &e.endpoint, e.tos, e.data, e.len);
+		} else if (s->n_events < SIM_RECORDS_MAX) {
+			s->events[s->n_events++] = (struct sim_event){.at_ns = s->now.boot_ns,
+				.event = e.event,
+				.drop = e.drop,
+				.host = (uint8_t)host};
+		}
+	}
+}
+
+static struct wg_worker *worker(struct sim *s, unsigned host)
+{
+	struct sim_host *h = &s->hosts[host];
+
+	return wg_device_worker(h->device, h->turn++ % s->workers);
+}
+
+static void receive_data(
+	struct sim *s, unsigned to, const struct wg_endpoint *src, void *msg, size_t len)
+{
+	struct sim_host *h = &s->hosts[to];
+	struct wg_worker *w = worker(s, to);
+	struct wg_rx_packet pkt = {.msg = msg, .len = (uint32_t)len};
+
+	wg_worker_online(w);
+	wg_rx_open(w, s->now.boot_ns, &pkt, 1);
+	wg_rx_commit(w, s->now.boot_ns, src, &pkt, 1);
+	wg_rx_filter(w, &pkt, 1);
+	if (pkt.drop == WG_DROP_NONE && pkt.len) {
+		h->n_delivered++;
+		h->last_len = pkt.len;
+		memcpy(h->last, pkt.packet, pkt.len);
+	}
+	wg_worker_offline(w);
+}
+
+void sim_receive(struct sim *s, unsigned to, const struct wg_endpoint *src, const void *msg, size_t len)
+{
+	uint8_t copy[DATAGRAM_MAX];
+
+	if (len > sizeof(copy))
+		abort();
+	memcpy(copy, msg, len);
+	switch (wg_message_check(copy, len)) {
+	case WG_MESSAGE_DATA:
+		receive_data(s, to, src, copy, len);
+		break;
+	case WG_MESSAGE_INITIATION:
+	case WG_MESSAGE_RESPONSE:
+	case WG_MESSAGE_COOKIE:
+		wg_device_queue(s->hosts[to].device, src, copy, len);
+		break;
+	default:
+		wg_worker_drop(worker(s, to), WG_DROP_MALFORMED, 1);
+	}
+}
+
+static void deliver(struct sim *s, struct sim_datagram *g)
+{
+	struct wg_endpoint src = {.dst = s->hosts[g->from].addr};
+
+	if (s->filter && !s->filter(s, g->from, &g->to, g->bytes, &g->len))
+		return;
+	for (unsigned i = 0; i < s->n_hosts; i++) {
+		if (!wg_addr_equal(&s->hosts[i].addr, &g->to.dst))
+			continue;
+		memcpy(src.src, g->to.dst.bytes, sizeof(src.src));
+		src.src_ifindex = 2;
+		sim_receive(s, i, &src, g->bytes, g->len);
+		return;
+	}
+}
+
+void sim_settle(struct sim *s)
+{
+	for (bool moved = true; moved;) {
+		moved = false;
+		for (unsigned i = 0; i < s->n_hosts; i++) {
+			struct sim_host *h = &s->hosts[i];
+
+			drain(s, i); /* what configuration calls left */
+			do {
+				h->woken = false;
+				h->next_ns = wg_device_run(h->device, s->now);
+				drain(s, i);
+			} while (h->woken || h->next_ns <= s->now.boot_ns);
+		}
+		while (s->first) {
+			struct sim_datagram *g = s->first;
+
+			s->first = g->next;
+			if (!s->first)
+				s->last = &s->first;
+			deliver(s, g);
+			free(g);
+			moved = true;
+		}
+	}
+}
+
+void sim_advance(struct sim *s, uint64_t ns)
+{
+	uint64_t end = s->now.boot_ns + ns;
+
+	sim_settle(s);
+	while (s->now.boot_ns < end) {
+		uint64_t next = end;
+
+		for (unsigned i = 0; i < s->n_hosts; i++)
+			next = min(next, s->hosts[i].next_ns);
+		s->now.real_ns += next - s->now.boot_ns;
+		s->now.boot_ns = next;
+		sim_settle(s);
+	}
+}
+
+/* ---- inner packets ---- */
+
+void sim_ipv4(uint8_t *packet, size_t len, unsigned src, unsigned dst, uint8_t tos)
+{
+	memset(packet, 0, len);
+	packet[0] = 0x45;
+	packet[1] = tos;
+	put_be16(packet + 2, (uint16_t)len);
+	packet[8] = 64;
+	packet[9] = 253;
+	packet[12] = packet[16] = 10;
+	packet[15] = (uint8_t)(src + 1);
+	packet[19] = (uint8_t)(dst + 1);
+	for (size_t i = 20; i < len; i++)
+		packet[i] = (uint8_t)i;
+}
+
+int sim_send_packet(struct sim *s, unsigned a, const uint8_t *packet, size_t len)
+{
+	uint8_t inner[DATAGRAM_MAX] = {0}, out[DATAGRAM_MAX];
+	struct wg_worker *w = worker(s, a);
+	struct wg_tx_run run;
+	struct wg_peer *p;
+	enum wg_drop drop;
+	size_t padded;
+	int r;
+
+	wg_worker_online(w);
+	p = wg_tx_route(w, packet, len, &drop);
+	if (!p) {
+		wg_worker_drop(w, drop, 1);
+		wg_worker_offline(w);
+		return -ENOKEY;
+	}
+	r = wg_tx_reserve(w, p, s->now.boot_ns, 1, true, &run);
+	if (r == -EAGAIN)
+		wg_tx_stage(w, p, packet, len);
+	if (!r) {
+		padded = wg_tx_padded_len(&run, len);
+		memcpy(inner, packet, len);
+		wg_tx_seal(w, &run, 0, inner, padded, out);
+		wg_tx_sent(w, &run, padded + WG_DATA_OVERHEAD);
+		transmit(s, a, &run.endpoint, wg_tx_tos(packet), out, padded + WG_DATA_OVERHEAD);
+	}
+	wg_worker_offline(w);
+	return r;
+}
+
+int sim_send(struct sim *s, unsigned a, unsigned b, size_t len)
+{
+	uint8_t packet[1500];
+
+	sim_ipv4(packet, len, a, b, 0);
+	return sim_send_packet(s, a, packet, len);
+}
+
+/* ---- what happened ---- */
+
+unsigned sim_count(const struct sim *s, unsigned from, enum wg_message type, unsigned since)
+{
+	unsigned n = 0;
+
+	for (unsigned i = since; i < s->n_records; i++)
+		n += s->records[i].from == from && s->records[i].type == type;
+	return n;
+}
+
+const struct sim_record *sim_newest(const struct sim *s, unsigned from, enum wg_message type)
+{
+	for (unsigned i = s->n_records; i-- > 0;)
+		if (s->records[i].from == from && s->records[i].type == type)
+			return &s->records[i];
+	return NULL;
+}
+
+unsigned sim_count_events(const struct sim *s, unsigned host, enum wg_event event)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < s->n_events; i++)
+		n += s->events[i].host == host && s->events[i].event == event;
+	return n;
+}
+
+uint64_t sim_drops(const struct sim *s, unsigned host, enum wg_drop why)
+{
+	uint64_t drops[WG_DROP_COUNT];
+
+	wg_device_drops(s->hosts[host].device, drops);
+	return drops[why];
+}

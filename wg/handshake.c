@@ -1,0 +1,392 @@
+/* Handshake messages between the wire and noise.c: MACs, cookies and limits before, peers, keypairs and timers after. */
+#include "wg/peer.h"
+
+#include <errno.h>
+
+static struct noise_self self_of(struct wg_device *d)
+{
+	return (struct noise_self){.aead = d->control->aead, .key = d->key};
+}
+
+static void refuse(struct wg_device *d, struct wg_peer *p, const struct wg_endpoint *src,
+	enum wg_drop why)
+{
+	wg_worker_drop(d->control, why, 1);
+	effect_event(d, p, src, WG_EVENT_REFUSED, why);
+}
+
+static struct x25519 *ephemeral_new(struct wg_device *d)
+{
+	uint8_t private[X25519_LEN];
+	struct x25519 *key = NULL;
+
+	d->config.random(d->config.arg, private, sizeof(private));
+	if (x25519_new(private, &key) < 0)
+		key = NULL;
+	explicit_bzero(private, sizeof(private));
+	return key;
+}
+
+/* DH of both static keys, computed when it is first needed: 10,000 peers are configured without it. */
+static enum wg_drop need_static_static(struct wg_peer *p)
+{
+	int r;
+
+	if (p->have_static_static)
+		return WG_DROP_NONE;
+	r = x25519_derive(p->device->key, p->public_key, p->static_static);
+	if (r < 0)
+		return r == -EBADMSG ? WG_DROP_LOW_ORDER : WG_DROP_NO_MEMORY;
+	p->have_static_static = true;
+	return WG_DROP_NONE;
+}
+
+static void handshake_free(struct wg_handshake *h)
+{
+	if (!h)
+		return;
+	x25519_free(h->ephemeral);
+	explicit_bzero(h, sizeof(*h));
+	free(h);
+}
+
+static void free_item(struct reclaim_item *item)
+{
+	handshake_free(container_of(item, struct wg_handshake, reclaim));
+}
+
+void handshake_clear(struct wg_peer *p)
+{
+	struct wg_handshake *h = steal(p->handshake);
+
+	if (!h)
+		return;
+	index_release(&p->device->index, &h->entry);
+	/* The secrets go now; workers only ever look at the entry. */
+	noise_state_wipe(&h->state);
+	x25519_free(steal(h->ephemeral));
+	reclaim_later(&p->device->reclaim, &h->reclaim, free_item);
+}
+
+/* Something authenticated came from there; handshakes never go where nobody was heard. */
+static void heard(struct wg_peer *p, const struct wg_endpoint *src, size_t len)
+{
+	struct wg_endpoint_ref *old = atomic_load_explicit(&p->endpoint, memory_order_relaxed);
+
+	if (!old || !wg_endpoint_equal(&old->endpoint, src)) {
+		peer_set_endpoint(p, src);
+		if (!old || !wg_addr_equal(&old->endpoint.dst, &src->dst))
+			effect_event(p->device, p, src, WG_EVENT_ROAMED, WG_DROP_NONE);
+	}
+	atomic_fetch_add_explicit(&p->rx_bytes, len, memory_order_relaxed);
+	timers_any_received(p, p->device->now.boot_ns);
+}
+
+static void send_message(struct wg_peer *p, void *msg, size_t len)
+{
+	struct wg_device *d = p->device;
+	struct wg_endpoint_ref *to = atomic_load_explicit(&p->endpoint, memory_order_relaxed);
+	uint8_t *out;
+
+	cookie_add_macs(&p->cookie, d->now.boot_ns, msg, len);
+	timers_any_sent(p, d->now.boot_ns);
+	atomic_store_explicit(
+		&p->initiated_ns, max(d->now.boot_ns, (uint64_t)1), memory_order_relaxed);
+	out = effect_send_begin(d, len);
+	if (!out)
+		return;
+	memcpy(out, msg, len);
+	effect_send_commit(d, p, &to->endpoint, WG_TOS_HANDSHAKE, len);
+	atomic_fetch_add_explicit(&p->tx_bytes, len, memory_order_relaxed);
+}
+
+static enum wg_drop create_initiation(struct wg_peer *p, struct wg_initiation *msg)
+{
+	struct wg_device *d = p->device;
+	struct noise_self self = self_of(d);
+	uint8_t timestamp[WG_TIMESTAMP_LEN];
+	struct wg_handshake *h;
+	enum wg_drop drop = need_static_static(p);
+
+	if (drop != WG_DROP_NONE)
+		return drop;
+	handshake_clear(p); /* its index goes first */
+	h = calloc(1, sizeof(*h));
+	if (!h)
+		return WG_DROP_NO_MEMORY;
+	h->peer = p;
+	h->entry.type = INDEX_HANDSHAKE;
+	h->ephemeral = ephemeral_new(d);
+	if (!h->ephemeral || index_pick(&d->index, &h->entry) < 0) {
+		handshake_free(h);
+		return WG_DROP_NO_MEMORY;
+	}
+	noise_timestamp(d->now.real_ns, timestamp);
+	drop = noise_initiation_create(&self, p->public_key, p->static_static, h->ephemeral,
+		timestamp, h->entry.index, &h->state, msg);
+	if (drop != WG_DROP_NONE) {
+		handshake_free(h);
+		return drop;
+	}
+	index_publish(&d->index, &h->entry);
+	p->handshake = h;
+	return WG_DROP_NONE;
+}
+
+void handshake_initiate(struct wg_peer *p, bool retry)
+{
+	struct wg_device *d = p->device;
+	uint64_t last = atomic_load_explicit(&p->initiated_ns, memory_order_relaxed);
+	struct wg_initiation msg = {0};
+	enum wg_drop drop;
+
+	if (!retry)
+		p->timers.attempts = 0;
+	if (p->dead || !device_is_up(d) || !d->key ||
+		!atomic_load_explicit(&p->endpoint, memory_order_relaxed))
+		return;
+	if (last && last + WG_REKEY_TIMEOUT_NS > d->now.boot_ns)
+		return;
+	drop = create_initiation(p, &msg);
+	if (drop == WG_DROP_NONE) {
+		send_message(p, &msg, sizeof(msg));
+		timers_initiation_sent(p);
+		effect_event(d, p, NULL, WG_EVENT_INITIATION_SENT, WG_DROP_NONE);
+	} else {
+		refuse(d, p, NULL, drop);
+	}
+}
+
+static void keypair_freep(struct wg_keypair **k)
+{
+	keypair_free(*k);
+}
+
+/* ---- an initiation came ---- */
+
+/* All checks; nothing of the peer's is written before every one has passed. */
+static enum wg_drop consume_initiation(struct wg_device *d, const struct wg_initiation *msg,
+	struct noise_state *state, struct wg_peer **ret)
+{
+	struct noise_self self = self_of(d);
+	uint8_t public[WG_KEY_LEN], timestamp[WG_TIMESTAMP_LEN];
+	uint64_t now = d->now.boot_ns;
+	struct wg_peer *p;
+	enum wg_drop drop;
+
+	drop = noise_initiation_read_static(&self, msg, state, public);
+	if (drop != WG_DROP_NONE)
+		return drop;
+	p = wg_device_peer(d, public);
+	if (!p)
+		return WG_DROP_UNKNOWN_PEER;
+	*ret = p;
+	drop = need_static_static(p);
+	if (drop == WG_DROP_NONE)
+		drop = noise_initiation_read_timestamp(
+			&self, msg, p->static_static, state, timestamp);
+	if (drop != WG_DROP_NONE)
+		return drop;
+	if (memcmp(timestamp, p->last_timestamp, WG_TIMESTAMP_LEN) <= 0)
+		return WG_DROP_OLD_TIMESTAMP;
+	if (p->last_initiation_ns &&
+		now < p->last_initiation_ns + NS_PER_S / WG_INITIATIONS_PER_SECOND)
+		return WG_DROP_FLOOD;
+
+	memcpy(p->last_timestamp, timestamp, WG_TIMESTAMP_LEN);
+	p->last_initiation_ns = max(now, (uint64_t)1);
+	return WG_DROP_NONE;
+}
+
+/* The session is derived before the response leaves, so that its first packet finds it. */
+static enum wg_drop respond(struct wg_peer *p, struct noise_state *state,
+	const struct wg_initiation *initiation)
+{
+	struct wg_device *d = p->device;
+	struct noise_self self = self_of(d);
+	uint32_t remote_index = get_le32(initiation->sender);
+	cleanup(x25519_freep) struct x25519 *ephemeral = ephemeral_new(d);
+	cleanup(keypair_freep) struct wg_keypair *k = NULL;
+	struct wg_response msg = {0};
+	enum wg_drop drop;
+
+	k = keypair_new(p, false, remote_index, d->now.boot_ns);
+	if (!k || !ephemeral || index_pick(&d->index, &k->entry) < 0)
+		return WG_DROP_NO_MEMORY;
+	drop = noise_response_create(&self, state, initiation->ephemeral, p->public_key,
+		p->preshared_key, ephemeral, k->entry.index, remote_index, &msg, &k->keys);
+	if (drop != WG_DROP_NONE)
+		return drop;
+	index_publish(&d->index, &k->entry);
+
+	/* One handshake a peer: ours under way, if any, is overtaken. */
+	handshake_clear(p);
+	keypairs_install(p, steal(k));
+	timers_session_derived(p);
+	send_message(p, &msg, sizeof(msg));
+	effect_event(d, p, NULL, WG_EVENT_RESPONSE_SENT, WG_DROP_NONE);
+	return WG_DROP_NONE;
+}
+
+static void input_initiation(
+	struct wg_device *d, const struct wg_endpoint *src, const struct wg_initiation *msg)
+{
+	cleanup(noise_state_wipe) struct noise_state state;
+	struct wg_peer *p = NULL;
+	enum wg_drop drop = consume_initiation(d, msg, &state, &p);
+
+	if (drop == WG_DROP_NONE) {
+		heard(p, src, sizeof(*msg));
+		effect_event(d, p, src, WG_EVENT_INITIATION_RECEIVED, WG_DROP_NONE);
+		drop = respond(p, &state, msg);
+	}
+	if (drop != WG_DROP_NONE)
+		refuse(d, p, src, drop);
+}
+
+/* ---- a response came ---- */
+
+static void complete(struct wg_peer *p)
+{
+	timers_handshake_complete(p);
+	effect_event(p->device, p, NULL, WG_EVENT_HANDSHAKE_COMPLETE, WG_DROP_NONE);
+}
+
+static enum wg_drop consume_response(
+	struct wg_device *d, const struct wg_response *msg, struct wg_peer **ret)
+{
+	struct noise_self self = self_of(d);
+	struct index_entry *e = index_lookup(&d->index, get_le32(msg->receiver));
+	cleanup(keypair_freep) struct wg_keypair *k = NULL;
+	struct wg_handshake *h;
+	struct wg_peer *p;
+	enum wg_drop drop;
+
+	if (!e || e->type != INDEX_HANDSHAKE)
+		return WG_DROP_WRONG_STATE;
+	h = container_of(e, struct wg_handshake, entry);
+	p = *ret = h->peer;
+	k = keypair_new(p, true, get_le32(msg->sender), d->now.boot_ns);
+	if (!k)
+		return WG_DROP_NO_MEMORY;
+	drop = noise_response_read(
+		&self, &h->state, h->ephemeral, p->preshared_key, msg, &k->keys);
+	if (drop != WG_DROP_NONE)
+		return drop;
+
+	/* The keypair takes over the handshake's index, in place. */
+	index_replace(&d->index, &h->entry, &k->entry);
+	p->handshake = NULL;
+	noise_state_wipe(&h->state);
+	x25519_free(steal(h->ephemeral));
+	reclaim_later(&d->reclaim, &h->reclaim, free_item);
+	keypairs_install(p, steal(k));
+	return WG_DROP_NONE;
+}
+
+static void input_response(
+	struct wg_device *d, const struct wg_endpoint *src, const struct wg_response *msg)
+{
+	struct wg_peer *p = NULL;
+	enum wg_drop drop = consume_response(d, msg, &p);
+
+	if (drop != WG_DROP_NONE) {
+		refuse(d, p, src, drop);
+		return;
+	}
+	heard(p, src, sizeof(*msg));
+	timers_session_derived(p);
+	complete(p);
+	stage_send_keepalive(p); /* what is staged, or one keepalive: the responder waits for it */
+}
+
+void handshake_confirmed(struct wg_peer *p)
+{
+	if (!keypairs_confirm(p))
+		return;
+	complete(p);
+	stage_send(p);
+}
+
+/* ---- a cookie came ---- */
+
+static void input_cookie(
+	struct wg_device *d, const struct wg_endpoint *src, const struct wg_cookie_reply *msg)
+{
+	struct index_entry *e = index_lookup(&d->index, get_le32(msg->receiver));
+	struct wg_peer *p;
+
+	if (!e) {
+		refuse(d, NULL, src, WG_DROP_BAD_COOKIE);
+		return;
+	}
+	if (e->type == INDEX_HANDSHAKE)
+		p = container_of(e, struct wg_handshake, entry)->peer;
+	else
+		p = container_of(e, struct wg_keypair, entry)->peer;
+	/* Not authenticated by the session: it moves no endpoint, timer or counter. */
+	if (cookie_consume(&p->cookie, d->now.boot_ns, msg) < 0)
+		refuse(d, p, src, WG_DROP_BAD_COOKIE);
+	else
+		effect_event(d, p, src, WG_EVENT_COOKIE_RECEIVED, WG_DROP_NONE);
+}
+
+static void send_cookie(
+	struct wg_device *d, const struct wg_endpoint *src, const void *msg, size_t len)
+{
+	struct wg_cookie_reply reply = {0};
+	uint8_t *out = effect_send_begin(d, sizeof(reply));
+
+	if (!out)
+		return;
+	cookie_reply(&d->checker, &d->config, d->now.boot_ns, &src->dst, msg, len, &reply);
+	memcpy(out, &reply, sizeof(reply));
+	effect_send_commit(d, NULL, src, WG_TOS_HANDSHAKE, sizeof(reply));
+	wg_worker_drop(d->control, WG_DROP_COOKIE_SENT, 1);
+	effect_event(d, NULL, src, WG_EVENT_COOKIE_SENT, WG_DROP_COOKIE_SENT);
+}
+
+void handshake_input(struct wg_device *d, const struct wg_endpoint *src, const void *msg, size_t len,
+	bool under_load)
+{
+	enum wg_message type = wg_message_check(msg, len);
+
+	if (!device_is_up(d)) {
+		refuse(d, NULL, src, WG_DROP_LINK_DOWN);
+		return;
+	}
+	if (!d->key) {
+		refuse(d, NULL, src, WG_DROP_NO_PRIVATE_KEY);
+		return;
+	}
+	if (type == WG_MESSAGE_COOKIE) {
+		input_cookie(d, src, msg);
+		return;
+	}
+	if (type != WG_MESSAGE_INITIATION && type != WG_MESSAGE_RESPONSE) {
+		refuse(d, NULL, src, WG_DROP_MALFORMED);
+		return;
+	}
+	switch (cookie_check(&d->checker, d->now.boot_ns, &src->dst, msg, len, under_load)) {
+	case COOKIE_BAD_MAC1:
+		refuse(d, NULL, src, WG_DROP_BAD_MAC1);
+		return;
+	case COOKIE_MAC1_ONLY:
+		if (under_load) {
+			send_cookie(d, src, msg, len);
+			return;
+		}
+		break;
+	case COOKIE_MAC2:
+		if (!ratelimiter_allow(d->limiter, &src->dst, d->now.boot_ns)) {
+			refuse(d, NULL, src, WG_DROP_RATE_LIMIT);
+			return;
+		}
+		d->limiter_due_ns = min(d->limiter_due_ns, d->now.boot_ns + NS_PER_S);
+		break;
+	}
+	if (type == WG_MESSAGE_INITIATION)
+		input_initiation(d, src, msg);
+	else
+		input_response(d, src, msg);
+}
