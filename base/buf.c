@@ -118,6 +118,19 @@ int buf_put_hex(struct buf *b, const void *data, size_t n)
 	return 0;
 }
 
+int buf_put_printable(struct buf *b, const void *data, size_t n)
+{
+	const uint8_t *in = data;
+	uint8_t *p = buf_reserve(b, n);
+
+	if (!p)
+		return b->error;
+	for (size_t i = 0; i < n; i++)
+		p[i] = in[i] < ' ' || in[i] == 0x7f ? '?' : in[i];
+	b->len += n;
+	return 0;
+}
+
 void buf_drop_front(struct buf *b, size_t n)
 {
 	if (!n)

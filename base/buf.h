@@ -38,6 +38,9 @@ int buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf
 /* buf_put_hex(b, data, n): append lower-case hex. */
 int buf_put_hex(struct buf *b, const void *data, size_t n);
 
+/* buf_put_printable(b, data, n): append text from outside, "?" for each control character. */
+int buf_put_printable(struct buf *b, const void *data, size_t n);
+
 /* buf_drop_front(b, n): remove the first ${n} bytes; n <= len. */
 void buf_drop_front(struct buf *b, size_t n);
 

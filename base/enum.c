@@ -69,7 +69,9 @@ static void say_unknown(
 		suggest_offer(&near, m->name);
 	for (size_t i = 0; i < type->n_aliases; i++)
 		suggest_offer(&near, type->aliases[i].name);
-	buf_printf(ret, "no %s is called \"%.*s\"", type->name, (int)min(len, (size_t)80), text);
+	buf_printf(ret, "no %s is called \"", type->name);
+	buf_put_printable(ret, text, min(len, (size_t)80));
+	buf_puts(ret, "\"");
 	if (near.best) {
 		suggest_say(&near, "", ret);
 		return;

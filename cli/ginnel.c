@@ -1,0 +1,148 @@
+/*
+ * cli/ginnel.c - "ginnel VERB ...": a thin front.  A table maps each verb to a program beside this one, or to a
+ * function here.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+
+#include "base/cmd.h"
+#include "cli/show_enum.h"
+
+#define OUTPUT_MAX (1 << 20)
+#define USAGE_STATUS 2
+
+struct settings {
+	bool json;
+};
+
+/* The verbs that are programs of their own. */
+static const struct {
+	const char *verb, *program;
+} programs[] = {
+	{"wg", "ginnel-wg"},
+};
+
+/* ${ret} becomes the path of ${program} in the directory that this program was started from. */
+static int beside(const char *program, char ret[PATH_MAX])
+{
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *slash;
+
+	if (n < 0)
+		return -errno;
+	self[n] = '\0';
+	slash = strrchr(self, '/');
+	if (!slash || (size_t)n == sizeof(self) - 1)
+		return -ENAMETOOLONG;
+	slash[1] = '\0';
+	n = snprintf(ret, PATH_MAX, "%s%s", self, program);
+	return n >= PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+static int run_program(const struct cmd_call *call, void *into)
+{
+	const char *verb = cmd_called(call)->name, *program = NULL;
+	char path[PATH_MAX];
+	int r;
+
+	for (size_t i = 0; i < array_size(programs); i++)
+		if (!strcmp(programs[i].verb, verb))
+			program = programs[i].program;
+	r = beside(program, path);
+	if (r) {
+		fprintf(stderr, "ginnel %s: cannot find %s: %s\n", verb, program, strerror(-r));
+		return 1;
+	}
+	/* The operands end with the NULL of argv, and the word before them is the verb. */
+	call->operands[-1] = path;
+	execv(path, call->operands - 1);
+	fprintf(stderr, "ginnel %s: cannot run %s: %s\n", verb, path, strerror(errno));
+	return 1;
+}
+
+static int enum_list(const struct cmd_call *call, void *into)
+{
+	const struct settings *s = into;
+	cleanup(buf_done) struct buf out = buf_of_max(OUTPUT_MAX);
+
+	show_enum_list(s->json, &out);
+	return cmd_print(&out);
+}
+
+static int enum_show(const struct cmd_call *call, void *into)
+{
+	const struct settings *s = into;
+	cleanup(buf_done) struct buf out = buf_of_max(OUTPUT_MAX), why = buf_of_max(256);
+	const struct enum_type *type = show_enum_find(call->operands[0], &why);
+
+	if (!type) {
+		fprintf(stderr, "ginnel enum show: %s\n", buf_str(&why));
+		return 1;
+	}
+	show_enum(type, s->json, &out);
+	return cmd_print(&out);
+}
+
+static int enum_lock(const struct cmd_call *call, void *into)
+{
+	cleanup(buf_done) struct buf out = buf_of_max(OUTPUT_MAX);
+
+	show_enum_lock(&out);
+	return cmd_print(&out);
+}
+
+static int version(const struct cmd_call *call, void *into)
+{
+	cleanup(buf_done) struct buf out = buf_of_max(256);
+
+	buf_printf(&out, "ginnel %s\n", GINNEL_VERSION);
+	return cmd_print(&out);
+}
+
+static int help(const struct cmd_call *call, void *into);
+
+static const struct cmd_option json_options[] = {
+	{"json", .value = VALUE_BOOL_AT(settings, json), .help = "print JSON"},
+};
+
+static const struct cmd enum_commands[] = {
+	{"list", .alias = "ls", .help = "print the names of all enumerations", .run = enum_list,
+		CMD_OPTIONS(json_options)},
+	{"show", .operands = "NAME", .least = 1, .most = 1, .run = enum_show, CMD_OPTIONS(json_options),
+		.help = "print the values, names and aliases of one enumeration, with their meaning"},
+	{"lock", .run = enum_lock, .help = "print TYPE=VALUE=NAME for every member of every type"},
+};
+
+static const struct cmd commands[] = {
+	{"wg", .operands = "[ARGUMENT...]", .raw = true, .run = run_program,
+		.help = "run a WireGuard tunnel in user space: ginnel-wg"},
+	{"enum", CMD_COMMANDS(enum_commands),
+		.help = "say what the numbers and names in logs and messages mean"},
+	{"help", .operands = "[VERB...]", .most = CMD_DEPTH_MAX - 1, .run = help,
+		.help = "print how to use ginnel or one of its verbs"},
+	{"version", .help = "print the version", .run = version},
+};
+
+static const struct cmd root = {
+	"ginnel", CMD_COMMANDS(commands), .help = "a private network for a team and what lives in it"};
+
+/* "help enum show" is "enum show --help"; a verb that is a program answers for itself. */
+static int help(const struct cmd_call *call, void *into)
+{
+	char *argv[CMD_DEPTH_MAX + 2] = {(char *)"ginnel"};
+	int argc = 1;
+
+	for (int i = 0; i < call->n_operands; i++)
+		argv[argc++] = call->operands[i];
+	argv[argc++] = (char *)"--help";
+	return cmd_main(&root, argc, argv, into, USAGE_STATUS);
+}
+
+int main(int argc, char **argv)
+{
+	struct settings settings = {.json = false};
+
+	return cmd_main(&root, argc, argv, &settings, USAGE_STATUS);
+}
