@@ -4,8 +4,9 @@
  * Knows no socket and does no I/O: bytes are fed in, bytes are taken out.  Belongs to the owner of the device.
  *
  * A request is collected until its blank line and only then applied, in one go: requests of several clients cannot mix, a client
- * that stalls in the middle holds up nobody, and one that dies there changes nothing.  What all clients together have sent and
- * what is not applied yet is bounded by UAPI_BUFFERED_MAX.
+ * that stalls in the middle holds up nobody, and one that dies there changes nothing.  A request longer than
+ * UAPI_REQUEST_MAX (some 250,000 peers), or that would bring what all clients together have waiting above UAPI_BUFFERED_MAX, is refused as
+ * a whole.
  *
  * The answer to get is made piece by piece, as it is taken.  Its place is a peer and the last allowed IP shown.  When a peer is
  * removed meanwhile, whoever stands there moves on to the next one; when the allowed IP is, the list goes on at the
@@ -15,7 +16,8 @@
 
 #include "wg/device.h"
 
-#define UAPI_BUFFERED_MAX (64u << 20)
+#define UAPI_REQUEST_MAX (64u << 20)
+#define UAPI_BUFFERED_MAX (4 * UAPI_REQUEST_MAX)
 #define UAPI_LINE_MAX 1024
 
 struct uapi;
@@ -55,7 +57,7 @@ void uapi_client_free(struct uapi_client *c);
 
 /*
  * uapi_feed(c, data, len): bytes from the client.  Requests that become complete are carried out, one at a time: the next one when
- * the answer to the one before was taken.  Bytes after an unknown operation are ignored.  0 or -ENOMEM: close.
+ * the answer to the one before was taken.  Bytes after an unknown operation are ignored.  0; -ENOMEM, or -ENOBUFS when fed on and on without taking answers: close.
  */
 int uapi_feed(struct uapi_client *c, const void *data, size_t len);
 
