@@ -26,7 +26,7 @@ struct aead {
 };
 
 /*
- * aead_ipsecmb_new(architecture, ret): with the code for "avx512", "avx2", "avx" or "sse"; NULL lets the library choose.
+ * aead_ipsecmb_new(architecture, ret): with the code for "avx512", "avx2" or "avx"; NULL lets the library choose.
  * 0, -ENOMEM, or -ENOTSUP where the processor or the library's build cannot.
  */
 int aead_ipsecmb_new(const char *architecture, struct aead **ret);
