@@ -225,7 +225,7 @@ int allowedips_insert(struct allowedips *t, int family, const void *addr, unsign
 
 	if (!family_check(family, cidr))
 		return -EINVAL;
-	k = key_mask(key_of(is6, addr), cidr);
+	k = key_of(is6, addr);
 	n = find(t, is6, k, cidr, &parent, &there);
 	if (n) {
 		if (owner_of(n) != owner)
@@ -292,7 +292,7 @@ void allowedips_remove(struct allowedips *t, int family, const void *addr, unsig
 
 	if (!family_check(family, cidr))
 		return;
-	n = find(t, is6, key_mask(key_of(is6, addr), cidr), cidr, &parent, &there);
+	n = find(t, is6, key_of(is6, addr), cidr, &parent, &there);
 	if (n && owner_of(n) == owner)
 		remove_node(t, n);
 }
