@@ -70,6 +70,11 @@ static struct source *find(struct source *slots, size_t n_slots, const struct so
 	return &slots[i];
 }
 
+static bool live(const struct source *s, uint64_t boot_ns)
+{
+	return s->family && (boot_ns <= s->last_ns || boot_ns - s->last_ns <= IDLE_NS);
+}
+
 /* Move who is not idle to a table of ${n_slots}. */
 static int rebuild(struct ratelimiter *r, size_t n_slots, uint64_t boot_ns)
 {
@@ -79,11 +84,10 @@ static int rebuild(struct ratelimiter *r, size_t n_slots, uint64_t boot_ns)
 		return -ENOMEM;
 	r->n = 0;
 	for (size_t i = 0; i < r->n_slots; i++) {
-		struct source *s = &r->slots[i];
+		const struct source *s = &r->slots[i];
 
-		if (!s->family || (boot_ns > s->last_ns && boot_ns - s->last_ns > IDLE_NS))
+		if (!live(s, boot_ns))
 			continue;
-		s->last_ns = min(s->last_ns, boot_ns); /* the clock went back */
 		*find(slots, n_slots, s) = *s;
 		r->n++;
 	}
@@ -126,18 +130,19 @@ bool ratelimiter_allow(struct ratelimiter *r, const struct wg_addr *src, uint64_
 
 uint64_t ratelimiter_collect(struct ratelimiter *r, uint64_t boot_ns)
 {
-	size_t live = 0, n_slots = SLOTS_MIN;
+	size_t n = 0, n_slots = SLOTS_MIN;
 
 	for (size_t i = 0; i < r->n_slots; i++) {
-		const struct source *s = &r->slots[i];
+		struct source *s = &r->slots[i];
 
-		live += s->family && (boot_ns <= s->last_ns || boot_ns - s->last_ns <= IDLE_NS);
+		s->last_ns = min(s->last_ns, boot_ns); /* the clock went back: nobody stays for ever */
+		n += live(s, boot_ns);
 	}
-	while (n_slots < live * 2)
+	while (n_slots < n * 2)
 		n_slots *= 2;
-	/* Without memory for the smaller table the larger one stays, and so do the idle: they are full again anyway. */
-	if (live < r->n || !live)
-		(void)rebuild(r, live ? n_slots : 0, boot_ns);
+	/* Without memory for a smaller table this one stays, and so do the idle: their buckets are full anyway. */
+	if (n < r->n)
+		(void)rebuild(r, n ? n_slots : 0, boot_ns);
 	return r->n ? boot_ns + IDLE_NS : UINT64_MAX;
 }
 
