@@ -25,6 +25,21 @@ bool wg_device_is_up(const struct wg_device *d)
 
 /* ---- effects ---- */
 
+/* Everything was drained, and what was handed out is no longer needed. */
+static void effects_reset(struct wg_device *d)
+{
+	if (!d->effects_n || d->effects_at < d->effects_n)
+		return;
+	d->effects_at = d->effects_n = 0;
+	d->effect_bytes.len = 0;
+	if (d->effect_bytes.cap > EFFECT_BYTES_KEPT) {
+		buf_done(&d->effect_bytes);
+		free(d->effects);
+		d->effects = NULL;
+		d->effects_cap = 0;
+	}
+}
+
 static struct effect *effect_add(struct wg_device *d)
 {
 	if (d->effects_n == d->effects_cap) {
@@ -46,8 +61,10 @@ bool effects_full(const struct wg_device *d)
 
 uint8_t *effect_send_begin(struct wg_device *d, size_t len)
 {
-	uint8_t *p = buf_reserve(&d->effect_bytes, len);
+	uint8_t *p;
 
+	effects_reset(d);
+	p = buf_reserve(&d->effect_bytes, len);
 	if (!p) {
 		d->effect_bytes.error = 0;
 		wg_worker_drop(d->control, WG_DROP_NO_MEMORY, 1);
@@ -78,8 +95,10 @@ void effect_send_commit(struct wg_device *d, struct wg_peer *peer, const struct 
 void effect_event(struct wg_device *d, struct wg_peer *peer, const struct wg_endpoint *at,
 	enum wg_event event, enum wg_drop drop)
 {
-	struct effect *e = effect_add(d);
+	struct effect *e;
 
+	effects_reset(d);
+	e = effect_add(d);
 	if (!e)
 		return;
 	*e = (struct effect){.effect = {.kind = WG_EFFECT_EVENT,
@@ -94,18 +113,8 @@ bool wg_device_effect(struct wg_device *d, struct wg_effect *ret)
 {
 	struct effect *e;
 
-	if (d->effects_at == d->effects_n) {
-		d->effects_at = d->effects_n = 0;
-		if (d->effect_bytes.cap > EFFECT_BYTES_KEPT) {
-			buf_done(&d->effect_bytes);
-			free(d->effects);
-			d->effects = NULL;
-			d->effects_cap = 0;
-		} else {
-			d->effect_bytes.len = 0;
-		}
+	if (d->effects_at == d->effects_n)
 		return false;
-	}
 	e = &d->effects[d->effects_at++];
 	*ret = e->effect;
 	if (e->effect.kind == WG_EFFECT_SEND)
@@ -130,6 +139,8 @@ static void signalled(struct wg_peer *p, uint32_t signals)
 		peer_set_endpoint(p, &src);
 		effect_event(d, p, &src, WG_EVENT_ROAMED, WG_DROP_NONE);
 	}
+	if (signals & PEER_SOURCE_REFUSED)
+		wg_peer_clear_source(d, p);
 	if (signals & PEER_CONFIRMED)
 		handshake_confirmed(p);
 	if (signals & PEER_GOT)
@@ -232,6 +243,7 @@ uint64_t wg_device_run(struct wg_device *d, struct wg_now now)
 	bool more;
 
 	d->now = now;
+	effects_reset(d);
 	device_drain_signals(d);
 	more = messages_run(d);
 	timers_run(d);

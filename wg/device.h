@@ -85,7 +85,7 @@ struct wg_effect {
 	/* SEND; for an event the address that it is about (family 0: none) */
 	struct wg_endpoint	 endpoint;
 	uint8_t			 tos;
-	const uint8_t		*data;	/* valid until the next call on the device */
+	const uint8_t		*data;	/* valid until the next call other than wg_device_effect() */
 	size_t			 len;
 	/* EVENT; for SEND the peer, or NULL */
 	enum wg_event		 event;

@@ -44,7 +44,8 @@ TAILQ_HEAD(wg_staged_list, wg_staged);
 	X(PEER_CONFIRMED, 2, "confirmed", "the first packet under a key came")                     \
 	X(PEER_SENT, 4, "sent", "data went out and nothing has come back since")                   \
 	X(PEER_GOT, 8, "got", "data came in and nothing has gone back since")                      \
-	X(PEER_ROAMED, 16, "roamed", "an authenticated packet came from another address")
+	X(PEER_ROAMED, 16, "roamed", "an authenticated packet came from another address")          \
+	X(PEER_SOURCE_REFUSED, 32, "source-refused", "our address that it wrote to is gone")
 ENUM_DECLARE(peer_signal, PEER_SIGNAL_LIST);
 
 /* Locks: [c] control half  [I] set once  [a] atomic  [s] device->stage_lock  [r] roam_lock */

@@ -180,6 +180,11 @@ void wg_tx_sent(struct wg_worker *w, const struct wg_tx_run *run, size_t bytes)
 	atomic_fetch_add_explicit(&run->peer->tx_bytes, bytes, memory_order_relaxed);
 }
 
+void wg_tx_source_refused(struct wg_worker *w, struct wg_peer *peer)
+{
+	peer_signal(peer, PEER_SOURCE_REFUSED);
+}
+
 uint8_t wg_tx_tos(const uint8_t *packet)
 {
 	if (packet[0] >> 4 == 4)

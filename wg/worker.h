@@ -75,6 +75,9 @@ void wg_tx_seal(struct wg_worker *w, const struct wg_tx_run *run, unsigned i, co
 /* wg_tx_sent(w, run, bytes): the run went to the socket as ${bytes} bytes of messages; for the peer's tx_bytes. */
 void wg_tx_sent(struct wg_worker *w, const struct wg_tx_run *run, size_t bytes);
 
+/* wg_tx_source_refused(w, peer): the kernel no longer sends from the endpoint's source address: forget it. */
+void wg_tx_source_refused(struct wg_worker *w, struct wg_peer *peer);
+
 /* wg_tx_tos(packet): the outer TOS for data: the ECN bits of the inner header, and no DSCP. */
 uint8_t wg_tx_tos(const uint8_t *packet);
 

@@ -1,0 +1,473 @@
+#include "tunnel/daemon.h"
+
+#include "tunnel/events.h"
+#include "tunnel/link.h"
+#include "tunnel/path.h"
+#include "tunnel/process.h"
+#include "tunnel/uapi_server.h"
+#include "tunnel/udp.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <time.h>
+
+#define BIND_RETRY_NS (2 * NS_PER_S)
+#define EFFECTS_PER_SEND UDP_SEND_MAX
+
+struct daemon {
+	struct tun		*tun;
+	int			 uapi_fd;	/* until the server owns it */
+	struct loop		*loop;
+	struct wg_device	*device;
+	struct path		*path;
+	struct udp		*udp;		/* NULL: down, or the port could not be bound */
+	struct udp_queue	 sender;	/* the control thread's own view of the first sockets */
+	struct uapi		*uapi;
+	struct uapi_server	*server;
+	struct link		*link;
+	struct loop_source	 wake;		/* from workers and the device */
+	struct loop_source	 signals;
+	_Atomic bool		 tun_gone;	/* set by any worker */
+	bool			 stop;
+	int			 result;
+	bool			 link_up;
+	uint16_t		 port;		/* as configured or chosen; 0: choose */
+	uint32_t		 fwmark;
+	uint64_t		 bind_retry_ns;	/* UINT64_MAX: not waiting */
+	uint64_t		 deadline_ns;
+	const char		*name;
+};
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+static struct wg_now now(void)
+{
+	return (struct wg_now){
+		.boot_ns = clock_ns(CLOCK_BOOTTIME), .real_ns = clock_ns(CLOCK_REALTIME)};
+}
+
+/* ---- what the device asks for ---- */
+
+static void device_random(void *arg, void *buf, size_t len)
+{
+	uint8_t *p = buf;
+
+	while (len) {
+		ssize_t n = getrandom(p, len, 0);
+
+		if (n < 0 && errno != EINTR)
+			abort(); /* no key may be made without it */
+		if (n > 0) {
+			p += n;
+			len -= (size_t)n;
+		}
+	}
+}
+
+static void device_wake(void *arg)
+{
+	struct daemon *d = arg;
+
+	eventfd_write(d->wake.fd, 1);
+}
+
+static void send_effects(struct daemon *d, struct udp_message m[], struct wg_peer *peers[], unsigned n)
+{
+	if (!n || !d->udp)
+		return;
+	if (udp_send(&d->sender, m, n))
+		for (unsigned i = 0; i < n; i++)
+			if (m[i].error)
+				log_limited(LOG_LEVEL_VERBOSE, "udp: cannot send: %s",
+					strerror(-m[i].error));
+	for (unsigned i = 0; i < n; i++)
+		if (m[i].source_refused && peers[i])
+			wg_peer_clear_source(d->device, peers[i]);
+}
+
+static void drain(struct daemon *d)
+{
+	struct wg_endpoint endpoints[EFFECTS_PER_SEND];
+	struct udp_message messages[EFFECTS_PER_SEND];
+	struct wg_peer *peers[EFFECTS_PER_SEND];
+	struct wg_effect e;
+	unsigned n = 0;
+
+	while (wg_device_effect(d->device, &e)) {
+		if (e.kind == WG_EFFECT_EVENT) {
+			events_log(&e);
+			continue;
+		}
+		endpoints[n] = e.endpoint;
+		peers[n] = e.peer;
+		messages[n] = (struct udp_message){.to = &endpoints[n],
+			.data = e.data,
+			.len = (uint32_t)e.len,
+			.segment = (uint32_t)e.len,
+			.tos = e.tos};
+		if (++n == EFFECTS_PER_SEND) {
+			send_effects(d, messages, peers, n);
+			n = 0;
+		}
+	}
+	send_effects(d, messages, peers, n);
+}
+
+static void run_device(struct daemon *d)
+{
+	d->deadline_ns = wg_device_run(d->device, now());
+	drain(d);
+}
+
+/* ---- link and sockets ---- */
+
+static int open_sockets(struct daemon *d, uint16_t port)
+{
+	struct udp_config config = {.port = port, .mark = d->fwmark, .workers = d->tun->n_queues};
+	struct udp *new = NULL;
+	int r = udp_open(&config, &new);
+
+	if (r < 0)
+		return r;
+	/* The new ones stand before the old ones go: a port that cannot be had changes nothing. */
+	path_pause(d->path);
+	udp_freep(&d->udp);
+	d->udp = new;
+	d->port = new->port;
+	d->sender = new->queues[0];
+	path_resume(d->path, new);
+	wg_peer_clear_source(d->device, NULL);
+	log_info("udp: listening port=%u", d->port);
+	return 0;
+}
+
+static void close_sockets(struct daemon *d)
+{
+	path_pause(d->path);
+	udp_freep(&d->udp);
+	d->udp = NULL;
+	path_resume(d->path, NULL);
+}
+
+static void go_up(struct daemon *d)
+{
+	int r = open_sockets(d, d->port);
+
+	if (r < 0) {
+		d->bind_retry_ns = clock_ns(CLOCK_BOOTTIME) + BIND_RETRY_NS;
+		log_limited(LOG_LEVEL_ERROR, "udp: cannot bind port %u: %s; trying again", d->port,
+			strerror(-r));
+		return;
+	}
+	d->bind_retry_ns = UINT64_MAX;
+	wg_device_up(d->device, now());
+	run_device(d);
+}
+
+static void link_went_up(void *arg)
+{
+	struct daemon *d = arg;
+
+	log_info("link: up");
+	d->link_up = true;
+	go_up(d);
+}
+
+static void link_went_down(void *arg)
+{
+	struct daemon *d = arg;
+
+	log_info("link: down");
+	d->link_up = false;
+	d->bind_retry_ns = UINT64_MAX;
+	wg_device_down(d->device);
+	drain(d);
+	close_sockets(d);
+}
+
+static void link_has_mtu(void *arg, unsigned mtu)
+{
+	struct daemon *d = arg;
+
+	log_info("link: mtu=%u", mtu);
+	wg_device_set_mtu(d->device, mtu);
+}
+
+static void link_renamed(void *arg, const char *name)
+{
+	log_info("link: name=%s", name);
+}
+
+static void link_gone(void *arg)
+{
+	struct daemon *d = arg;
+
+	log_info("link: deleted");
+	d->stop = true;
+}
+
+static void routes_changed(void *arg)
+{
+	struct daemon *d = arg;
+
+	wg_peer_clear_source(d->device, NULL);
+}
+
+/* ---- what the configuration asks for ---- */
+
+static struct wg_now host_now(void *arg)
+{
+	return now();
+}
+
+static int host_set_listen_port(void *arg, uint16_t port)
+{
+	struct daemon *d = arg;
+	int r = 0;
+
+	if (!d->link_up) {
+		d->port = port;
+	} else if (!d->udp) {
+		d->port = port;
+		go_up(d);
+		r = d->udp ? 0 : -EADDRINUSE;
+	} else if (port != d->port) {
+		r = open_sockets(d, port);
+	}
+	return r;
+}
+
+static uint16_t host_listen_port(void *arg)
+{
+	return ((struct daemon *)arg)->port;
+}
+
+static int host_set_fwmark(void *arg, uint32_t mark)
+{
+	struct daemon *d = arg;
+	int r = d->udp ? udp_set_mark(d->udp, mark) : 0;
+
+	if (r < 0)
+		return r;
+	d->fwmark = mark;
+	wg_peer_clear_source(d->device, NULL);
+	return 0;
+}
+
+static uint32_t host_fwmark(void *arg)
+{
+	return ((struct daemon *)arg)->fwmark;
+}
+
+static uint32_t host_scope_id(void *arg, const char *name)
+{
+	return if_nametoindex(name);
+}
+
+static void host_changed(void *arg)
+{
+	run_device(arg);
+}
+
+static void socket_gone(void *arg)
+{
+	struct daemon *d = arg;
+
+	log_info("uapi: the socket was removed");
+	d->stop = true;
+}
+
+/* ---- the control thread's descriptors ---- */
+
+static void woken(struct loop_source *s, uint32_t events)
+{
+	struct daemon *d = container_of(s, struct daemon, wake);
+	eventfd_t unused;
+
+	eventfd_read(s->fd, &unused);
+	d->deadline_ns = 0;
+	if (atomic_load_explicit(&d->tun_gone, memory_order_relaxed))
+		d->stop = true;
+}
+
+static void signalled(struct loop_source *s, uint32_t events)
+{
+	struct daemon *d = container_of(s, struct daemon, signals);
+	struct signalfd_siginfo info;
+
+	if (read(s->fd, &info, sizeof(info)) == sizeof(info)) {
+		log_info("signal: %s", strsignal((int)info.ssi_signo));
+		d->stop = true;
+	}
+}
+
+static void worker_lost_tun(void *arg)
+{
+	struct daemon *d = arg;
+
+	atomic_store_explicit(&d->tun_gone, true, memory_order_relaxed);
+	eventfd_write(d->wake.fd, 1);
+}
+
+int daemon_run(struct daemon *d)
+{
+	while (!d->stop) {
+		uint64_t t = clock_ns(CLOCK_BOOTTIME), due;
+		int timeout = -1, r;
+
+		if (d->bind_retry_ns <= t)
+			go_up(d);
+		if (d->deadline_ns <= t)
+			run_device(d);
+		due = min(d->deadline_ns, d->bind_retry_ns);
+		if (due != UINT64_MAX) {
+			uint64_t ms = due > t ? (due - t + NS_PER_MS - 1) / NS_PER_MS : 0;
+
+			timeout = (int)min(ms, (uint64_t)3600000);
+		}
+		r = loop_wait(d->loop, timeout);
+		if (r < 0)
+			return r;
+	}
+	return d->result;
+}
+
+/* ---- life ---- */
+
+static int make_device(struct daemon *d)
+{
+	struct wg_device_config config = {.random = device_random,
+		.wake = device_wake,
+		.arg = d,
+		.workers = d->tun->n_queues};
+
+	return wg_device_new(&config, &d->device);
+}
+
+static int make_path(struct daemon *d)
+{
+	struct path_config config = {
+		.device = d->device, .tun = d->tun, .tun_gone = worker_lost_tun, .arg = d};
+	int r = path_new(&config, &d->path);
+
+	if (r >= 0)
+		path_resume(d->path, NULL);
+	return r;
+}
+
+static int make_uapi(struct daemon *d)
+{
+	struct uapi_host host = {.now = host_now,
+		.set_listen_port = host_set_listen_port,
+		.listen_port = host_listen_port,
+		.set_fwmark = host_set_fwmark,
+		.fwmark = host_fwmark,
+		.scope_id = host_scope_id,
+		.changed = host_changed,
+		.arg = d};
+	struct uapi_server_config server = {.loop = d->loop,
+		.dir = UAPI_SOCKET_DIR,
+		.name = d->name,
+		.fd = d->uapi_fd,
+		.gone = socket_gone,
+		.arg = d};
+	int r = uapi_new(d->device, &host, &d->uapi);
+
+	if (r < 0)
+		return r;
+	server.uapi = d->uapi;
+	r = uapi_server_new(&server, &d->server);
+	if (r >= 0)
+		d->uapi_fd = -1;
+	return r;
+}
+
+static int make_link(struct daemon *d)
+{
+	struct link_events events = {.up = link_went_up,
+		.down = link_went_down,
+		.mtu = link_has_mtu,
+		.name = link_renamed,
+		.gone = link_gone,
+		.routes = routes_changed,
+		.arg = d};
+	int r = link_new(d->loop, d->tun->queues[0].fd, &events, &d->link);
+
+	return r < 0 ? r : link_start(d->link);
+}
+
+static int make_sources(struct daemon *d)
+{
+	int r;
+
+	d->wake.ready = woken;
+	d->wake.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (d->wake.fd < 0)
+		return -errno;
+	d->signals.ready = signalled;
+	r = process_signals(&d->signals.fd);
+	if (r < 0)
+		return r;
+	r = loop_new(&d->loop);
+	if (r < 0)
+		return r;
+	r = loop_add(d->loop, &d->wake, EPOLLIN);
+	return r < 0 ? r : loop_add(d->loop, &d->signals, EPOLLIN);
+}
+
+int daemon_new(const struct daemon_config *config, struct daemon **ret)
+{
+	cleanup(daemon_freep) struct daemon *d = calloc(1, sizeof(*d));
+	int r;
+
+	if (!d) {
+		tun_free(config->tun);
+		uapi_socket_remove(UAPI_SOCKET_DIR, config->name, config->uapi_fd);
+		return -ENOMEM;
+	}
+	d->tun = config->tun;
+	d->uapi_fd = config->uapi_fd;
+	d->name = config->name;
+	d->wake.fd = d->signals.fd = -1;
+	d->bind_retry_ns = UINT64_MAX;
+	if ((r = make_sources(d)) < 0 || (r = make_device(d)) < 0 || (r = make_path(d)) < 0 ||
+		(r = make_uapi(d)) < 0 || (r = make_link(d)) < 0)
+		return r;
+	log_verbose("daemon: cipher=\"%s\" workers=%u",
+		wg_worker_cipher(wg_device_worker(d->device, 0)), d->tun->n_queues);
+	*ret = steal(d);
+	return 0;
+}
+
+void daemon_free(struct daemon *d)
+{
+	uapi_server_free(d->server);
+	if (d->uapi_fd >= 0)
+		uapi_socket_remove(UAPI_SOCKET_DIR, d->name, d->uapi_fd);
+	uapi_free(d->uapi);
+	link_free(d->link);
+	path_freep(&d->path);
+	udp_freep(&d->udp);
+	wg_device_freep(&d->device);
+	tun_freep(&d->tun);
+	if (d->loop) {
+		loop_remove(d->loop, &d->wake);
+		loop_remove(d->loop, &d->signals);
+	}
+	loop_free(d->loop);
+	close_fd(&d->wake.fd);
+	close_fd(&d->signals.fd);
+	free(d);
+}

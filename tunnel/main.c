@@ -1,0 +1,141 @@
+/* ginnel-wg: WireGuard in user space. */
+#include "tunnel/daemon.h"
+#include "tunnel/options.h"
+#include "tunnel/process.h"
+#include "tunnel/uapi_server.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+
+#define WORKERS_DEFAULT_MAX 8
+
+static unsigned default_workers(void)
+{
+	cpu_set_t cpus;
+	int n = sched_getaffinity(0, sizeof(cpus), &cpus) < 0 ? 1 : CPU_COUNT(&cpus);
+
+	return (unsigned)min(max(n, 1), WORKERS_DEFAULT_MAX);
+}
+
+static const char *open_error(int r)
+{
+	switch (-r) {
+	case EBUSY:
+		return "an interface of this name exists already";
+	case EPERM:
+	case EACCES:
+		return "it takes CAP_NET_ADMIN: run it as root";
+	case ENOENT:
+		return "there is no /dev/net/tun: load the module tun, or give the container the device";
+	case ENODEV:
+		return "the kernel has no TUN driver: load the module tun";
+	default:
+		return strerror(-r);
+	}
+}
+
+static int get_tun(const struct options *o, const struct environment *env, struct tun **ret)
+{
+	int r;
+
+	if (env->tun_fd >= 0) {
+		r = process_adopt_fd(env->tun_fd);
+		if (r >= 0)
+			r = tun_adopt(env->tun_fd, ret);
+		if (r >= 0)
+			r = tun_set_mtu((*ret)->name, TUN_MTU_DEFAULT);
+		if (r < 0)
+			log_error("WG_TUN_FD: descriptor %d is no usable TUN device: %s", env->tun_fd,
+				strerror(-r));
+		return r;
+	}
+	r = tun_open(o->name, o->workers ? o->workers : default_workers(), ret);
+	if (r < 0)
+		log_error("cannot create the interface %s: %s", o->name, open_error(r));
+	return r;
+}
+
+static int get_uapi(const struct environment *env, const char *name, int *ret)
+{
+	int r;
+
+	if (env->uapi_fd >= 0) {
+		*ret = env->uapi_fd;
+		r = process_adopt_fd(env->uapi_fd);
+		if (r >= 0)
+			r = uapi_socket_adopt(env->uapi_fd);
+		if (r < 0)
+			log_error("WG_UAPI_FD: descriptor %d is no listening socket: %s",
+				env->uapi_fd, strerror(-r));
+		return r;
+	}
+	r = uapi_socket_listen(UAPI_SOCKET_DIR, name, ret);
+	if (r == -EADDRINUSE)
+		log_error("%s/%s.sock is in use: another daemon serves %s", UAPI_SOCKET_DIR, name,
+			name);
+	else if (r < 0)
+		log_error("cannot listen on %s/%s.sock: %s", UAPI_SOCKET_DIR, name, strerror(-r));
+	return r;
+}
+
+static int serve(const struct options *o, const struct environment *env)
+{
+	cleanup(tun_freep) struct tun *tun = NULL;
+	cleanup(daemon_freep) struct daemon *d = NULL;
+	struct daemon_config config = {.uapi_fd = -1};
+	char name[IFNAMSIZ], prefix[64];
+	int ready_fd = -1, r;
+
+	r = get_tun(o, env, &tun);
+	if (r < 0)
+		return r;
+	snprintf(name, sizeof(name), "%s", tun->name);
+	snprintf(prefix, sizeof(prefix), "ginnel-wg(%s)", name);
+	log_open(prefix, env->log_level);
+	r = get_uapi(env, name, &config.uapi_fd);
+	if (r < 0)
+		return r;
+	if (!o->foreground && !env->foreground) {
+		r = process_daemonise(&ready_fd);
+		if (r < 0) {
+			log_error("cannot go into the background: %s", strerror(-r));
+			uapi_socket_remove(UAPI_SOCKET_DIR, name, config.uapi_fd);
+			return r;
+		}
+	}
+	config.tun = steal(tun);
+	config.name = name;
+	r = daemon_new(&config, &d);
+	if (r < 0) {
+		log_error("cannot start: %s", strerror(-r));
+		return r;
+	}
+	process_ready(ready_fd, env->log_level_set);
+	return daemon_run(d);
+}
+
+int main(int argc, char *argv[])
+{
+	struct environment env;
+	struct options o;
+
+	if (options_parse(argc, argv, &o, stderr) < 0)
+		return 1;
+	switch (o.action) {
+	case OPTIONS_HELP:
+		options_usage(argv[0], stdout);
+		return 0;
+	case OPTIONS_VERSION:
+		options_version(stdout);
+		return 0;
+	case OPTIONS_RUN:
+		break;
+	}
+	if (environment_read(&env, stderr) < 0)
+		return 1;
+	log_open("ginnel-wg", env.log_level);
+	if (process_protect() < 0)
+		log_error("cannot protect the process against core dumps");
+	return serve(&o, &env) < 0 ? 1 : 0;
+}

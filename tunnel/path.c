@@ -1,0 +1,528 @@
+#include "tunnel/path.h"
+
+#include "tunnel/icmp.h"
+#include "tunnel/join.h"
+#include "tunnel/split.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#define TUN_READS_MAX 16 /* in a row, before the sockets get their turn */
+#define SEND_BUFFER (192u << 10)
+#define DATAGRAM_MAX 65507
+
+/* What the worker collects before one system call sends it. */
+struct outbox {
+	unsigned		n;
+	size_t			len;
+	struct udp_message	messages[UDP_SEND_MAX];
+	struct wg_endpoint	endpoints[UDP_SEND_MAX];
+	struct wg_peer		*peers[UDP_SEND_MAX];
+	uint8_t			data[SEND_BUFFER];
+};
+
+struct worker {
+	struct path		*path;
+	struct wg_worker	*wg;
+	struct tun_queue	*tun;
+	struct udp_queue	*udp;		/* NULL: parked for good, the link is down */
+	uint16_t		 port;
+	pthread_t		 thread;
+	bool			 started;
+	int			 epoll_fd, event_fd;
+	uint64_t		 now_ns;
+	struct icmp_limit	 icmp_limit;
+	struct udp_rx		*rx;
+	struct join		 join;
+	struct outbox		 out;
+	uint8_t			 packet[SPLIT_BUFFER_SIZE];
+};
+
+/* Locks: [l] lock */
+struct path {
+	struct path_config	 config;
+	unsigned		 n;
+	pthread_mutex_t		 lock;
+	pthread_cond_t		 changed;
+	bool			 paused, stop;	/* [l] what the control thread wants */
+	unsigned		 n_parked;	/* [l] */
+	_Atomic bool		 interrupt;	/* one of them is set: look under the lock */
+	struct udp		*udp;		/* [l] written while all are parked */
+	struct worker		*workers[];
+};
+
+static uint64_t boottime_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+/* ---- TUN to UDP ---- */
+
+static void flush(struct worker *w)
+{
+	struct outbox *o = &w->out;
+	unsigned dropped;
+
+	if (!o->n)
+		return;
+	dropped = udp_send(w->udp, o->messages, o->n);
+	if (unlikely(dropped)) {
+		wg_worker_drop(w->wg, WG_DROP_SEND_FAILED, dropped);
+		for (unsigned i = 0; i < o->n; i++)
+			if (o->messages[i].error)
+				log_limited(LOG_LEVEL_VERBOSE, "udp: cannot send: %s",
+					strerror(-o->messages[i].error));
+	}
+	for (unsigned i = 0; i < o->n; i++)
+		if (unlikely(o->messages[i].source_refused))
+			wg_tx_source_refused(w->wg, o->peers[i]);
+	o->n = 0;
+	o->len = 0;
+}
+
+/*
+ * Room for one more datagram of this run.  It joins the last message if that goes to the same place and its datagrams were all of one
+ * length so far; else it starts one of its own.
+ */
+static uint8_t *reserve(struct worker *w, const struct wg_tx_run *run, uint8_t tos, size_t len)
+{
+	struct outbox *o = &w->out;
+	struct udp_message *m;
+
+	if (len > sizeof(o->data) - o->len)
+		flush(w);
+	m = o->n ? &o->messages[o->n - 1] : NULL;
+	if (m && m->tos == tos && len <= m->segment && m->len % m->segment == 0 &&
+		o->peers[o->n - 1] == run->peer && wg_endpoint_equal(m->to, &run->endpoint)) {
+		m->len += (uint32_t)len;
+	} else {
+		if (o->n == UDP_SEND_MAX)
+			flush(w);
+		m = &o->messages[o->n];
+		o->endpoints[o->n] = run->endpoint;
+		o->peers[o->n] = run->peer;
+		*m = (struct udp_message){.to = &o->endpoints[o->n],
+			.data = o->data + o->len,
+			.len = (uint32_t)len,
+			.segment = (uint32_t)len,
+			.tos = tos};
+		o->n++;
+	}
+	o->len += len;
+	return o->data + o->len - len;
+}
+
+/* Our own outer packet came back: the route to the endpoint leads into the tunnel. */
+static bool is_loop(const struct worker *w, const uint8_t *packet, size_t len,
+	const struct wg_endpoint *to)
+{
+	const uint8_t *udp, *dst;
+
+	if (packet[0] >> 4 == 4) {
+		udp = packet + (packet[0] & 15) * 4;
+		dst = packet + 16;
+		if (packet[9] != IPPROTO_UDP || to->dst.family != AF_INET ||
+			memcmp(dst, to->dst.bytes, 4))
+			return false;
+	} else {
+		udp = packet + sizeof(struct ip6_hdr);
+		dst = packet + 24;
+		if (packet[6] != IPPROTO_UDP || to->dst.family != AF_INET6 ||
+			memcmp(dst, to->dst.bytes, 16))
+			return false;
+	}
+	return udp + 4 <= packet + len && get_be16(udp) == w->port &&
+	       get_be16(udp + 2) == to->dst.port;
+}
+
+static void unreachable(struct worker *w, const uint8_t *packet, size_t len)
+{
+	uint8_t error[ICMP_UNREACHABLE_MAX];
+	struct virtio_net_hdr header = {0};
+	struct iovec iov[2] = {{&header, VNET_HDR_LEN}, {error, 0}};
+
+	if (!icmp_limit_take(&w->icmp_limit, w->now_ns))
+		return;
+	iov[1].iov_len = icmp_unreachable(packet, len, error);
+	if (iov[1].iov_len)
+		tun_writev(w->tun, iov, 2);
+}
+
+static void stage(struct worker *w, struct wg_peer *peer, struct split *s)
+{
+	uint8_t *packet;
+	size_t len;
+
+	while ((packet = split_next(s, &len)))
+		wg_tx_stage(w->wg, peer, packet, len);
+}
+
+/* Seal what is left of the super-packet, a reservation at a time. */
+static void seal(struct worker *w, struct wg_peer *peer, struct split *s, uint8_t tos)
+{
+	while (s->next < s->n) {
+		unsigned n = min(s->n - s->next, (unsigned)WG_BATCH_MAX);
+		struct wg_tx_run run;
+		size_t bytes = 0;
+		int r = wg_tx_reserve(w->wg, peer, w->now_ns, n, true, &run);
+
+		if (r == -EAGAIN) {
+			stage(w, peer, s);
+			return;
+		}
+		if (r < 0) {
+			if (r == -EDESTADDRREQ && !s->next)
+				unreachable(w, s->packet, s->len);
+			wg_worker_drop(w->wg,
+				r == -EDESTADDRREQ ? WG_DROP_NO_ENDPOINT : WG_DROP_LINK_DOWN,
+				s->n - s->next);
+			return;
+		}
+		if (!s->next && is_loop(w, s->packet, s->len, &run.endpoint)) {
+			wg_worker_drop(w->wg, WG_DROP_LOOP, s->n);
+			log_limited(LOG_LEVEL_ERROR,
+				"udp: the route to a peer's endpoint leads into the tunnel itself");
+			return;
+		}
+		for (unsigned i = 0; i < n; i++) {
+			size_t len, padded;
+			uint8_t *packet = split_next(s, &len);
+
+			padded = wg_tx_padded_len(&run, len);
+			if (padded + WG_DATA_OVERHEAD > DATAGRAM_MAX) {
+				wg_worker_drop(w->wg, WG_DROP_TOO_BIG, 1);
+				continue;
+			}
+			wg_tx_seal(w->wg, &run, i, packet, padded,
+				reserve(w, &run, tos, padded + WG_DATA_OVERHEAD));
+			bytes += padded + WG_DATA_OVERHEAD;
+		}
+		wg_tx_sent(w->wg, &run, bytes);
+	}
+}
+
+static void send_packet(struct worker *w, size_t n)
+{
+	struct wg_peer *peer;
+	enum wg_drop drop;
+	struct split s;
+
+	if (split_begin(&s, w->packet, n) < 0) {
+		wg_worker_drop(w->wg, WG_DROP_NOT_IP, 1);
+		return;
+	}
+	peer = wg_tx_route(w->wg, s.packet, s.len, &drop);
+	if (!peer) {
+		wg_worker_drop(w->wg, drop, s.n);
+		if (drop == WG_DROP_NO_PEER)
+			unreachable(w, s.packet, s.len);
+		return;
+	}
+	seal(w, peer, &s, wg_tx_tos(s.packet));
+}
+
+static void tun_gone(struct worker *w)
+{
+	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, w->tun->fd, NULL);
+	w->path->config.tun_gone(w->path->config.arg);
+}
+
+static void from_tun(struct worker *w)
+{
+	for (int i = 0; i < TUN_READS_MAX; i++) {
+		ssize_t n = tun_read(w->tun, w->packet, sizeof(w->packet) - SPLIT_TAILROOM);
+
+		if (n == -EBADFD)
+			tun_gone(w);
+		if (n < 0)
+			break;
+		if (w->udp)
+			send_packet(w, (size_t)n);
+		else
+			wg_worker_drop(w->wg, WG_DROP_LINK_DOWN, 1);
+	}
+	flush(w);
+}
+
+/* ---- UDP to TUN ---- */
+
+static int write_joined(void *arg, const struct join_output *out)
+{
+	struct worker *w = arg;
+	int r = tun_writev(w->tun, out->iov, out->n_iov);
+
+	if (r == -EBADFD)
+		tun_gone(w);
+	return r;
+}
+
+static void receive_batch(struct worker *w, const struct udp_run *run, struct wg_rx_packet pkts[],
+	unsigned n)
+{
+	if (!n)
+		return;
+	wg_rx_open(w->wg, w->now_ns, pkts, n);
+	wg_rx_commit(w->wg, w->now_ns, &run->from, pkts, n);
+	wg_rx_filter(w->wg, pkts, n);
+	for (unsigned i = 0; i < n; i++) {
+		if (pkts[i].drop != WG_DROP_NONE || !pkts[i].len)
+			continue;
+		wg_rx_ecn(pkts[i].packet, pkts[i].len, run->tos);
+		join_add(&w->join, pkts[i].packet, pkts[i].len);
+	}
+}
+
+static void receive_run(struct worker *w, const struct udp_run *run)
+{
+	struct wg_rx_packet pkts[WG_BATCH_MAX];
+	unsigned n = 0;
+
+	if (run->truncated) {
+		wg_worker_drop(w->wg, WG_DROP_TRUNCATED, 1);
+		return;
+	}
+	for (uint32_t at = 0; at < run->len; at += run->segment) {
+		uint8_t *msg = run->data + at;
+		uint32_t len = min(run->segment, run->len - at);
+
+		switch (wg_message_check(msg, len)) {
+		case WG_MESSAGE_DATA:
+			pkts[n++] = (struct wg_rx_packet){.msg = msg, .len = len};
+			break;
+		case WG_MESSAGE_INITIATION:
+		case WG_MESSAGE_RESPONSE:
+		case WG_MESSAGE_COOKIE:
+			if (wg_device_queue(w->path->config.device, &run->from, msg, len) < 0)
+				wg_worker_drop(w->wg, WG_DROP_QUEUE_FULL, 1);
+			break;
+		default:
+			wg_worker_drop(w->wg, WG_DROP_MALFORMED, 1);
+			break;
+		}
+		if (n == WG_BATCH_MAX) {
+			receive_batch(w, run, pkts, n);
+			n = 0;
+		}
+	}
+	receive_batch(w, run, pkts, n);
+}
+
+static void from_udp(struct worker *w, int fd)
+{
+	struct udp_run *runs;
+	int n = udp_receive(w->rx, fd, &runs);
+	unsigned lost;
+
+	for (int i = 0; i < n; i++)
+		receive_run(w, &runs[i]);
+	lost = join_flush(&w->join);
+	if (lost)
+		wg_worker_drop(w->wg, WG_DROP_TUN_WRITE, lost);
+}
+
+/* ---- the thread ---- */
+
+static void watch(struct worker *w, int fd)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.fd = fd};
+
+	if (fd >= 0 && epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0)
+		log_error("epoll: cannot watch a descriptor: %s", strerror(errno));
+}
+
+/* Closed sockets leave epoll by themselves, but the control thread closes them only after this. */
+static void unwatch(struct worker *w, int fd)
+{
+	if (fd >= 0)
+		epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+/* Parked while the control thread changes the sockets.  False: the thread is to end. */
+static bool park(struct worker *w, unsigned number)
+{
+	struct path *p = w->path;
+	uint64_t unused;
+	bool stop;
+
+	if (w->udp) {
+		unwatch(w, w->udp->fd4);
+		unwatch(w, w->udp->fd6);
+	}
+	pthread_mutex_lock(&p->lock);
+	p->n_parked++;
+	pthread_cond_broadcast(&p->changed);
+	while (p->paused && !p->stop)
+		pthread_cond_wait(&p->changed, &p->lock);
+	p->n_parked--;
+	stop = p->stop;
+	w->udp = p->udp ? &p->udp->queues[number] : NULL;
+	w->port = p->udp ? p->udp->port : 0;
+	pthread_mutex_unlock(&p->lock);
+	if (read(w->event_fd, &unused, sizeof(unused)) < 0 && errno != EAGAIN)
+		log_error("eventfd: %s", strerror(errno));
+	if (w->udp && !stop) {
+		watch(w, w->udp->fd4);
+		watch(w, w->udp->fd6);
+	}
+	return !stop;
+}
+
+static unsigned number_of(const struct worker *w)
+{
+	unsigned i = 0;
+
+	while (w->path->workers[i] != w)
+		i++;
+	return i;
+}
+
+static void *run(void *arg)
+{
+	struct worker *w = arg;
+	unsigned number = number_of(w);
+	struct epoll_event events[4];
+	char name[16];
+
+	snprintf(name, sizeof(name), "worker %u", number);
+	pthread_setname_np(pthread_self(), name);
+	while (park(w, number)) {
+		while (!atomic_load_explicit(&w->path->interrupt, memory_order_acquire)) {
+			int n = epoll_wait(w->epoll_fd, events, array_size(events), -1);
+
+			wg_worker_online(w->wg);
+			w->now_ns = boottime_ns();
+			for (int i = 0; i < n; i++) {
+				int fd = events[i].data.fd;
+
+				if (fd == w->tun->fd)
+					from_tun(w);
+				else if (fd != w->event_fd)
+					from_udp(w, fd);
+			}
+			wg_worker_offline(w->wg);
+		}
+	}
+	return NULL;
+}
+
+static void worker_free(struct worker *w)
+{
+	close_fd(&w->epoll_fd);
+	close_fd(&w->event_fd);
+	if (w->rx)
+		udp_rx_free(w->rx);
+	explicit_bzero(w->packet, sizeof(w->packet));
+	free(w);
+}
+
+static int worker_start(struct path *p, unsigned i)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+	int r;
+
+	if (!w)
+		return -ENOMEM;
+	p->workers[i] = w;
+	w->path = p;
+	w->wg = wg_device_worker(p->config.device, i);
+	w->tun = &p->config.tun->queues[i];
+	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (w->epoll_fd < 0 || w->event_fd < 0)
+		return -errno;
+	r = udp_rx_new(&w->rx);
+	if (r < 0)
+		return r;
+	join_init(&w->join, tun_join_flags(p->config.tun), write_joined, w);
+	watch(w, w->event_fd);
+	watch(w, w->tun->fd);
+	r = -pthread_create(&w->thread, NULL, run, w);
+	w->started = r == 0;
+	return r;
+}
+
+int path_new(const struct path_config *config, struct path **ret)
+{
+	cleanup(path_freep) struct path *p = NULL;
+	unsigned n = config->tun->n_queues;
+	sigset_t all, old;
+	int r = 0;
+
+	p = calloc(1, sizeof(*p) + n * sizeof(p->workers[0]));
+	if (!p)
+		return -ENOMEM;
+	p->config = *config;
+	p->n = n;
+	p->paused = true;
+	atomic_store(&p->interrupt, true);
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->changed, NULL);
+	/* Signals are the control thread's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	for (unsigned i = 0; r >= 0 && i < n; i++)
+		r = worker_start(p, i);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r < 0)
+		return r;
+	*ret = steal(p);
+	return 0;
+}
+
+static void interrupt(struct path *p)
+{
+	atomic_store_explicit(&p->interrupt, true, memory_order_release);
+	for (unsigned i = 0; i < p->n; i++)
+		if (p->workers[i] && p->workers[i]->started)
+			eventfd_write(p->workers[i]->event_fd, 1);
+}
+
+void path_free(struct path *p)
+{
+	pthread_mutex_lock(&p->lock);
+	p->stop = true;
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->lock);
+	interrupt(p);
+	for (unsigned i = 0; i < p->n && p->workers[i]; i++) {
+		if (p->workers[i]->started)
+			pthread_join(p->workers[i]->thread, NULL);
+		worker_free(p->workers[i]);
+	}
+	pthread_mutex_destroy(&p->lock);
+	pthread_cond_destroy(&p->changed);
+	free(p);
+}
+
+void path_pause(struct path *p)
+{
+	pthread_mutex_lock(&p->lock);
+	p->paused = true;
+	interrupt(p);
+	while (p->n_parked < p->n)
+		pthread_cond_wait(&p->changed, &p->lock);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void path_resume(struct path *p, struct udp *udp)
+{
+	pthread_mutex_lock(&p->lock);
+	p->udp = udp;
+	p->paused = false;
+	atomic_store_explicit(&p->interrupt, false, memory_order_release);
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->lock);
+}
