@@ -1,0 +1,82 @@
+#include "tunnel/checksum.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+/*
+ * Words of 32 bits are added into 64: since 2^16 = 2^32 = 1 modulo 2^16 - 1, the folded sum is that of
+ * the 16-bit words.
+ */
+static inline uint32_t load32(const uint8_t *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+uint64_t checksum_add_portable(uint64_t sum, const void *data, size_t len)
+{
+	const uint8_t *p = data;
+	uint64_t a = 0, b = 0;
+	uint8_t last[4] = {0};
+
+	for (; len >= 16; p += 16, len -= 16) {
+		a += (uint64_t)load32(p) + load32(p + 4);
+		b += (uint64_t)load32(p + 8) + load32(p + 12);
+	}
+	for (; len >= 4; p += 4, len -= 4)
+		a += load32(p);
+	if (len) {
+		memcpy(last, p, len);
+		a += load32(last);
+	}
+	return sum + a + b;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static uint64_t checksum_add_avx2(
+	uint64_t sum, const uint8_t *p, size_t len)
+{
+	const __m256i low = _mm256_set1_epi64x(0xffffffff);
+	__m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
+	__m128i half;
+
+	for (; len >= 64; p += 64, len -= 64) {
+		__m256i v = _mm256_loadu_si256((const void *)p);
+		__m256i w = _mm256_loadu_si256((const void *)(p + 32));
+
+		a = _mm256_add_epi64(a, _mm256_and_si256(v, low));
+		b = _mm256_add_epi64(b, _mm256_srli_epi64(v, 32));
+		c = _mm256_add_epi64(c, _mm256_and_si256(w, low));
+		d = _mm256_add_epi64(d, _mm256_srli_epi64(w, 32));
+	}
+	a = _mm256_add_epi64(_mm256_add_epi64(a, b), _mm256_add_epi64(c, d));
+	half = _mm_add_epi64(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+	sum += (uint64_t)_mm_cvtsi128_si64(half) + (uint64_t)_mm_extract_epi64(half, 1);
+	return checksum_add_portable(sum, p, len);
+}
+#endif
+
+uint64_t checksum_add(uint64_t sum, const void *data, size_t len)
+{
+#if defined(__x86_64__)
+	if (len >= 128 && __builtin_cpu_supports("avx2"))
+		return checksum_add_avx2(sum, data, len);
+#endif
+	return checksum_add_portable(sum, data, len);
+}
+
+uint64_t checksum_pseudo(const uint8_t *packet, uint8_t protocol, uint32_t len)
+{
+	uint8_t words[8] = {0};
+	uint64_t sum;
+
+	put_be32(words, len);
+	words[7] = protocol;
+	sum = checksum_add_portable(0, words, sizeof(words));
+	if (packet[0] >> 4 == 4)
+		return checksum_add_portable(sum, packet + 12, 8);
+	return checksum_add_portable(sum, packet + 8, 32);
+}

@@ -1,0 +1,272 @@
+#include "tunnel/tun.h"
+#include "base/log.h"
+#include "tunnel/join.h"
+#include "tunnel/split.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+/* Linux 6.2; Debian 12's headers are older than many kernels. */
+#ifndef TUN_F_USO4
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
+#endif
+
+static int ioctl_errno(int fd, unsigned long request, void *arg)
+{
+	return ioctl(fd, request, arg) < 0 ? -errno : 0;
+}
+
+/* Checksums, then TCP, then what newer kernels have; each is tried with what was taken before it. */
+static unsigned take_offloads(int fd)
+{
+	static const struct {
+		unsigned bits;
+		const char *what;
+	} steps[] = {
+		{TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6, "TCP segmentation"},
+		{TUN_F_TSO_ECN, "TCP segmentation with ECN"},
+		{TUN_F_USO4 | TUN_F_USO6, "UDP segmentation"},
+	};
+	unsigned taken = 0;
+
+	for (size_t i = 0; i < array_size(steps); i++) {
+		if (ioctl(fd, TUNSETOFFLOAD, (unsigned long)(taken | steps[i].bits)) == 0) {
+			taken |= steps[i].bits;
+			continue;
+		}
+		log_info("tun: the kernel does not offer %s: %s", steps[i].what, strerror(errno));
+		if (i == 0)
+			break;
+		/* A refusal may leave the device without any; say again what was taken. */
+		if (ioctl(fd, TUNSETOFFLOAD, (unsigned long)taken) < 0)
+			return 0;
+	}
+	return taken;
+}
+
+static struct tun *tun_new(void)
+{
+	struct tun *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	for (unsigned i = 0; i < TUN_QUEUES_MAX; i++)
+		t->queues[i].fd = -1;
+	return t;
+}
+
+void tun_free(struct tun *t)
+{
+	for (unsigned i = 0; i < TUN_QUEUES_MAX; i++)
+		close_fd(&t->queues[i].fd);
+	free(t);
+}
+
+/* The virtio header is ten bytes towards us, whatever it was set to before. */
+static int set_vnet_hdr_len(int fd)
+{
+	int len = VNET_HDR_LEN;
+
+	return ioctl_errno(fd, TUNSETVNETHDRSZ, &len);
+}
+
+int tun_open(const char *name, unsigned queues, struct tun **ret)
+{
+	cleanup(tun_freep) struct tun *t = NULL;
+	struct ifreq ifr = {.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR};
+	int r;
+
+	if (queues < 1 || queues > TUN_QUEUES_MAX)
+		return -EINVAL;
+	if (strlen(name) >= IFNAMSIZ)
+		return -ENAMETOOLONG;
+	t = tun_new();
+	if (!t)
+		return -ENOMEM;
+	if (queues > 1)
+		ifr.ifr_flags |= IFF_MULTI_QUEUE;
+	memcpy(ifr.ifr_name, name, strlen(name));
+	for (unsigned i = 0; i < queues; i++) {
+		struct tun_queue *q = &t->queues[i];
+
+		q->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+		if (q->fd < 0)
+			return -errno;
+		/* An interface of another kind: EINVAL, which would not say why. */
+		r = ioctl_errno(q->fd, TUNSETIFF, &ifr);
+		if (r == -EINVAL && if_nametoindex(name))
+			return -EBUSY;
+		if (r < 0)
+			return r;
+		r = set_vnet_hdr_len(q->fd);
+		if (r < 0)
+			return r;
+		q->vnet_hdr = true;
+		t->n_queues++;
+	}
+	memcpy(t->name, ifr.ifr_name, IFNAMSIZ);
+	t->name[IFNAMSIZ - 1] = '\0';
+	t->vnet_hdr = true;
+	t->offloads = take_offloads(t->queues[0].fd);
+	r = tun_set_mtu(t->name, TUN_MTU_DEFAULT);
+	if (r < 0)
+		return r;
+	*ret = steal(t);
+	return 0;
+}
+
+int tun_adopt(int fd, struct tun **ret)
+{
+	cleanup(tun_freep) struct tun *t = NULL;
+	struct ifreq ifr = {0};
+	int r, flags;
+
+	r = ioctl_errno(fd, TUNGETIFF, &ifr);
+	if (r < 0)
+		return r;
+	if ((ifr.ifr_flags & IFF_TUN) == 0 || (ifr.ifr_flags & IFF_NO_PI) == 0)
+		return -EPROTOTYPE;
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+		fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		return -errno;
+	t = tun_new();
+	if (!t)
+		return -ENOMEM;
+	memcpy(t->name, ifr.ifr_name, IFNAMSIZ);
+	t->name[IFNAMSIZ - 1] = '\0';
+	t->n_queues = 1;
+	t->vnet_hdr = t->queues[0].vnet_hdr = (ifr.ifr_flags & IFF_VNET_HDR) != 0;
+	if (t->vnet_hdr) {
+		r = set_vnet_hdr_len(fd);
+		if (r < 0)
+			return r;
+		t->offloads = take_offloads(fd);
+	} else {
+		log_info("tun: the adopted device has no virtio header: single packets only");
+	}
+	/* From here on nothing fails: the caller keeps the descriptor on an error. */
+	t->queues[0].fd = fd;
+	*ret = steal(t);
+	return 0;
+}
+
+unsigned tun_join_flags(const struct tun *t)
+{
+	unsigned flags = 0;
+
+	/* What a device takes is not negotiated, but a kernel that has USO for reading has it for writing. */
+	if (t->vnet_hdr)
+		flags |= JOIN_TCP;
+	if (t->offloads & TUN_F_USO4)
+		flags |= JOIN_UDP;
+	return flags;
+}
+
+static int mtu_ioctl(const char *name, unsigned long request, int *mtu)
+{
+	cleanup(close_fd) int fd = -1;
+	struct ifreq ifr = {.ifr_mtu = *mtu};
+	int r;
+
+	if (strlen(name) >= IFNAMSIZ)
+		return -ENAMETOOLONG;
+	memcpy(ifr.ifr_name, name, strlen(name));
+	/* Any socket does; a kernel without IPv4 is no kernel for us, but one may forbid the family. */
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	r = ioctl_errno(fd, request, &ifr);
+	*mtu = ifr.ifr_mtu;
+	return r;
+}
+
+int tun_set_mtu(const char *name, unsigned mtu)
+{
+	int value = (int)mtu;
+
+	return mtu_ioctl(name, SIOCSIFMTU, &value);
+}
+
+int tun_mtu(const char *name, unsigned *ret)
+{
+	int value = 0, r = mtu_ioctl(name, SIOCGIFMTU, &value);
+
+	if (r == 0)
+		*ret = (unsigned)value;
+	return r;
+}
+
+int tun_set_gso_max_segs(const char *name, unsigned segs)
+{
+	cleanup(close_fd) int fd = -1;
+	struct {
+		struct nlmsghdr nlh;
+		struct ifinfomsg ifi;
+		struct rtattr rta;
+		uint32_t value;
+	} req = {
+		.nlh = {.nlmsg_len = sizeof(req),
+			.nlmsg_type = RTM_NEWLINK,
+			.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK},
+		.ifi = {.ifi_family = AF_UNSPEC, .ifi_index = (int)if_nametoindex(name)},
+		.rta = {.rta_len = RTA_LENGTH(sizeof(uint32_t)), .rta_type = IFLA_GSO_MAX_SEGS},
+		.value = segs,
+	};
+	struct {
+		struct nlmsghdr nlh;
+		struct nlmsgerr err;
+		char rest[512];
+	} reply;
+	ssize_t n;
+
+	if (req.ifi.ifi_index == 0)
+		return -ENODEV;
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	if (fd < 0)
+		return -errno;
+	if (send(fd, &req, sizeof(req), 0) < 0)
+		return -errno;
+	n = recv(fd, &reply, sizeof(reply), 0);
+	if (n < 0)
+		return -errno;
+	if ((size_t)n < sizeof(reply.nlh) + sizeof(reply.err.error) ||
+		reply.nlh.nlmsg_type != NLMSG_ERROR)
+		return -EBADMSG;
+	return reply.err.error;
+}
+
+ssize_t tun_read(struct tun_queue *q, uint8_t *buf, size_t size)
+{
+	size_t skip = q->vnet_hdr ? 0 : VNET_HDR_LEN;
+	ssize_t n;
+
+	do
+		n = read(q->fd, buf + skip, size - skip);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	if (skip)
+		memset(buf, 0, skip);
+	n += (ssize_t)skip;
+	return n > VNET_HDR_LEN ? n : -EIO;
+}
+
+int tun_writev(struct tun_queue *q, const struct iovec iov[], unsigned n)
+{
+	unsigned skip = q->vnet_hdr ? 0 : 1;
+	ssize_t w;
+
+	do
+		w = writev(q->fd, iov + skip, (int)(n - skip));
+	while (w < 0 && errno == EINTR);
+	return w < 0 ? -errno : 0;
+}

@@ -1,0 +1,662 @@
+#include "tunnel/udp.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <netinet/udp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#define BUFFER_BYTES (7 << 20)	 /* what SO_RCVBUF and SO_SNDBUF ask for */
+#define PORT_TRIES 100		 /* for a port that is free for both families */
+#define RUN_BYTES_MAX 65507	 /* payload of one IPv4 message, and of an IPv6 one */
+#define PATH_RETRY_NS (10ull * 1000000000)
+#define WAIT_MS 5		 /* for a full socket buffer, once per udp_send() */
+#define CONTROL_LEN                                                                                \
+	(CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(int)))
+
+union sockaddr_any {
+	struct sockaddr		any;
+	struct sockaddr_in	in;
+	struct sockaddr_in6	in6;
+};
+
+/* ---- the sockets ---- */
+
+static int set_int(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+static int set_mark(int fd, uint32_t mark)
+{
+	return set_int(fd, SOL_SOCKET, SO_MARK, (int)mark);
+}
+
+static int set_options(int fd, int family, uint32_t mark)
+{
+	int r;
+
+	if (family == AF_INET6) {
+		r = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+		r = r ? r : set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+		r = r ? r : set_int(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+		r = r ? r : set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
+	} else {
+		r = set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
+		r = r ? r : set_int(fd, IPPROTO_IP, IP_RECVTOS, 1);
+		r = r ? r : set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+	}
+	if (r < 0)
+		return r;
+	if (mark) {
+		r = set_mark(fd, mark);
+		if (r < 0)
+			return r;
+	}
+	/* The second of each pair may exceed the system's limit, but needs CAP_NET_ADMIN; either may fail. */
+	(void)set_int(fd, SOL_SOCKET, SO_RCVBUF, BUFFER_BYTES);
+	(void)set_int(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_BYTES);
+	(void)set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES);
+	(void)set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, BUFFER_BYTES);
+	/* Without it (before Linux 5.0) every datagram comes alone. */
+	(void)set_int(fd, IPPROTO_UDP, UDP_GRO, 1);
+	return 0;
+}
+
+static int bound_port(int fd, uint16_t *ret)
+{
+	union sockaddr_any a;
+	socklen_t len = sizeof(a);
+
+	if (getsockname(fd, &a.any, &len) < 0)
+		return -errno;
+	*ret = ntohs(a.any.sa_family == AF_INET6 ? a.in6.sin6_port : a.in.sin_port);
+	return 0;
+}
+
+/*
+ * One socket per worker.  The first is bound like anybody's, so that a port in use is refused; only then does it allow
+ * the others beside it.
+ */
+static int open_family(struct udp *u, int family, const struct udp_config *config, uint16_t *port)
+{
+	union sockaddr_any a = {.any.sa_family = (sa_family_t)family};
+	socklen_t len = family == AF_INET6 ? sizeof(a.in6) : sizeof(a.in);
+	int r;
+
+	for (unsigned i = 0; i < config->workers; i++) {
+		struct udp_queue *q = &u->queues[i];
+		int *fd = family == AF_INET6 ? &q->fd6 : &q->fd4;
+		int segment;
+		socklen_t segment_len = sizeof(segment);
+
+		*fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+		if (*fd < 0)
+			return -errno;
+		r = set_options(*fd, family, config->mark);
+		if (r == 0 && i > 0)
+			r = set_int(*fd, SOL_SOCKET, SO_REUSEPORT, 1);
+		if (r < 0)
+			return r;
+		if (family == AF_INET6)
+			a.in6.sin6_port = htons(*port);
+		else
+			a.in.sin_port = htons(*port);
+		if (bind(*fd, &a.any, len) < 0)
+			return -errno;
+		r = bound_port(*fd, port);
+		if (r == 0 && i == 0 && config->workers > 1)
+			r = set_int(*fd, SOL_SOCKET, SO_REUSEPORT, 1);
+		if (r < 0)
+			return r;
+		*(family == AF_INET6 ? &q->gso6 : &q->gso4) =
+			getsockopt(*fd, IPPROTO_UDP, UDP_SEGMENT, &segment, &segment_len) == 0;
+	}
+	return 0;
+}
+
+static void close_family(struct udp *u, int family)
+{
+	for (unsigned i = 0; i < UDP_WORKERS_MAX; i++) {
+		int *fd = family == AF_INET6 ? &u->queues[i].fd6 : &u->queues[i].fd4;
+
+		close_fd(fd);
+		*fd = -1;
+	}
+}
+
+static bool family_is_missing(int r)
+{
+	return r == -EAFNOSUPPORT || r == -EADDRNOTAVAIL;
+}
+
+/*
+ * How many segments the kernel takes in one message: 64, and 128 since Linux 6.9.  Asked once, by a message of one-byte
+ * datagrams to ourselves.
+ */
+static unsigned probe_max_segments(void)
+{
+	cleanup(close_fd) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(a);
+	uint8_t bytes[128] = {0};
+
+	if (fd >= 0 && bind(fd, (void *)&a, len) == 0 && getsockname(fd, (void *)&a, &len) == 0 &&
+		connect(fd, (void *)&a, len) == 0 && set_int(fd, IPPROTO_UDP, UDP_SEGMENT, 1) == 0 &&
+		send(fd, bytes, sizeof(bytes), 0) == sizeof(bytes))
+		return sizeof(bytes);
+	return 64;
+}
+
+int udp_open(const struct udp_config *config, struct udp **ret)
+{
+	cleanup(udp_freep) struct udp *u = NULL;
+	unsigned max_segments;
+	int r4 = 0, r6 = 0;
+
+	if (config->workers < 1 || config->workers > UDP_WORKERS_MAX)
+		return -EINVAL;
+	u = calloc(1, sizeof(*u));
+	if (!u)
+		return -ENOMEM;
+	u->n_queues = config->workers;
+	for (unsigned i = 0; i < UDP_WORKERS_MAX; i++)
+		u->queues[i].fd4 = u->queues[i].fd6 = -1;
+
+	for (unsigned tries = 0; tries < PORT_TRIES; tries++) {
+		u->port = config->port;
+		r4 = open_family(u, AF_INET, config, &u->port);
+		if (r4 < 0)
+			close_family(u, AF_INET);
+		if (r4 < 0 && !family_is_missing(r4))
+			return r4;
+		r6 = open_family(u, AF_INET6, config, &u->port);
+		if (r6 < 0)
+			close_family(u, AF_INET6);
+		if (r6 == -EADDRINUSE && config->port == 0) {
+			close_family(u, AF_INET);
+			continue;
+		}
+		break;
+	}
+	if (r6 < 0 && !family_is_missing(r6))
+		return r6;
+	if (r4 < 0 && r6 < 0)
+		return -EAFNOSUPPORT;
+	if (r4 < 0 || r6 < 0)
+		log_info("udp: no %s here: %s", r4 < 0 ? "IPv4" : "IPv6", strerror(r4 < 0 ? -r4 : -r6));
+
+	max_segments = probe_max_segments();
+	for (unsigned i = 0; i < u->n_queues; i++)
+		u->queues[i].max_segments = max_segments;
+	*ret = steal(u);
+	return 0;
+}
+
+void udp_free(struct udp *u)
+{
+	close_family(u, AF_INET);
+	close_family(u, AF_INET6);
+	free(u);
+}
+
+int udp_set_mark(struct udp *u, uint32_t mark)
+{
+	int first = 0;
+
+	for (unsigned i = 0; i < u->n_queues; i++) {
+		const int fds[2] = {u->queues[i].fd4, u->queues[i].fd6};
+
+		for (unsigned k = 0; k < 2; k++) {
+			int r = fds[k] >= 0 ? set_mark(fds[k], mark) : 0;
+
+			first = first ? first : r;
+		}
+	}
+	return first;
+}
+
+/* ---- receive ---- */
+
+struct udp_rx {
+	struct udp_run		 runs[UDP_SLOTS];
+	struct mmsghdr		 messages[UDP_SLOTS];
+	struct iovec		 iov[UDP_SLOTS];
+	union sockaddr_any	 names[UDP_SLOTS];
+	/* Packet information, TOS, segment size. */
+	_Alignas(struct cmsghdr) uint8_t control[UDP_SLOTS][CONTROL_LEN];
+	uint8_t			*slots;
+};
+
+int udp_rx_new(struct udp_rx **ret)
+{
+	cleanup(free_ptr) struct udp_rx *rx = calloc(1, sizeof(*rx));
+	void *slots;
+
+	if (!rx)
+		return -ENOMEM;
+	/* Fresh pages: slots that are never filled cost nothing. */
+	slots = mmap(NULL, (size_t)UDP_SLOTS * UDP_SLOT_SIZE, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (slots == MAP_FAILED)
+		return -ENOMEM;
+	rx->slots = slots;
+	for (unsigned i = 0; i < UDP_SLOTS; i++) {
+		rx->runs[i].data = rx->slots + (size_t)i * UDP_SLOT_SIZE;
+		rx->iov[i] = (struct iovec){rx->runs[i].data, UDP_SLOT_SIZE};
+	}
+	*ret = steal(rx);
+	return 0;
+}
+
+void udp_rx_free(struct udp_rx *rx)
+{
+	if (!rx)
+		return;
+	munmap(rx->slots, (size_t)UDP_SLOTS * UDP_SLOT_SIZE);
+	free(rx);
+}
+
+static void read_control(struct udp_run *run, struct msghdr *h)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
+		const uint8_t *data = CMSG_DATA(c);
+		size_t len = c->cmsg_len - CMSG_LEN(0);
+		int value = 0;
+
+		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+			struct in_pktinfo info;
+
+			if (len < sizeof(info))
+				continue;
+			memcpy(&info, data, sizeof(info));
+			memcpy(run->from.src, &info.ipi_spec_dst, 4);
+			run->from.src_ifindex = (uint32_t)info.ipi_ifindex;
+		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+			struct in6_pktinfo info;
+
+			if (len < sizeof(info))
+				continue;
+			memcpy(&info, data, sizeof(info));
+			memcpy(run->from.src, &info.ipi6_addr, 16);
+			if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
+				run->from.src_ifindex = info.ipi6_ifindex;
+		} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
+			run->tos = len ? data[0] : 0;
+		} else {
+			memcpy(&value, data, min(len, sizeof(value)));
+			if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS)
+				run->tos = (uint8_t)value;
+			else if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO && value > 0)
+				run->segment = min((uint32_t)value, run->len);
+		}
+	}
+}
+
+int udp_receive(struct udp_rx *rx, int fd, struct udp_run **ret_runs)
+{
+	int n;
+
+	for (unsigned i = 0; i < UDP_SLOTS; i++)
+		rx->messages[i].msg_hdr = (struct msghdr){
+			.msg_name = &rx->names[i],
+			.msg_namelen = sizeof(rx->names[i]),
+			.msg_iov = &rx->iov[i],
+			.msg_iovlen = 1,
+			.msg_control = rx->control[i],
+			.msg_controllen = sizeof(rx->control[i]),
+		};
+	do
+		n = recvmmsg(fd, rx->messages, UDP_SLOTS, MSG_DONTWAIT, NULL);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == EAGAIN ? 0 : -errno;
+	for (int i = 0; i < n; i++) {
+		struct udp_run *run = &rx->runs[i];
+		const union sockaddr_any *a = &rx->names[i];
+
+		run->len = run->segment = rx->messages[i].msg_len;
+		run->tos = 0;
+		run->truncated = (rx->messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
+		memset(&run->from, 0, sizeof(run->from));
+		if (a->any.sa_family == AF_INET6)
+			run->from.dst = wg_addr_v6(&a->in6.sin6_addr, ntohs(a->in6.sin6_port),
+				a->in6.sin6_scope_id);
+		else
+			run->from.dst = wg_addr_v4(&a->in.sin_addr, ntohs(a->in.sin_port));
+		read_control(run, &rx->messages[i].msg_hdr);
+	}
+	*ret_runs = rx->runs;
+	return n;
+}
+
+/* ---- send ---- */
+
+/* One kernel message: a piece of a udp_message. */
+struct piece {
+	struct udp_message	*m;
+	const uint8_t		*data;
+	uint32_t		 len, segment;
+	struct iovec		 iov;
+	union sockaddr_any	 name;
+	_Alignas(struct cmsghdr) uint8_t control[CONTROL_LEN];
+};
+
+struct batch {
+	unsigned	 n;
+	uint8_t		 family;
+	bool		 waited;
+	struct mmsghdr	 messages[UDP_SEND_MAX];
+	struct piece	 pieces[UDP_SEND_MAX];
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static bool has_source(const struct wg_endpoint *e)
+{
+	static const uint8_t none[16];
+
+	return e->src_ifindex != 0 || memcmp(e->src, none, sizeof(none)) != 0;
+}
+
+static unsigned n_datagrams(uint32_t len, uint32_t segment)
+{
+	return segment == 0 || len <= segment ? 1 : (len + segment - 1) / segment;
+}
+
+static void path_refused(struct udp_queue *q, const struct wg_addr *dst, uint32_t segment)
+{
+	struct udp_path *p = NULL;
+
+	for (unsigned i = 0; i < q->n_paths && !p; i++)
+		if (wg_addr_equal(&q->paths[i].dst, dst))
+			p = &q->paths[i];
+	if (!p && q->n_paths < UDP_PATHS_MAX) {
+		p = &q->paths[q->n_paths++];
+		p->segment = UINT32_MAX;
+	}
+	/* Full: the one that would end first goes. */
+	if (!p) {
+		p = &q->paths[0];
+		for (unsigned i = 1; i < q->n_paths; i++)
+			if (q->paths[i].until_ns < p->until_ns)
+				p = &q->paths[i];
+		p->segment = UINT32_MAX;
+	}
+	p->dst = *dst;
+	p->segment = min(p->segment, segment);
+	p->until_ns = now_ns() + PATH_RETRY_NS;
+}
+
+static bool path_takes_runs(struct udp_queue *q, const struct wg_addr *dst, uint32_t segment)
+{
+	for (unsigned i = 0; i < q->n_paths; i++) {
+		if (!wg_addr_equal(&q->paths[i].dst, dst))
+			continue;
+		if (now_ns() >= q->paths[i].until_ns) {
+			q->paths[i] = q->paths[--q->n_paths];
+			return true;
+		}
+		return segment < q->paths[i].segment;
+	}
+	return true;
+}
+
+/* Append one control message to ${h}, whose buffer has room by its size. */
+static void put_control(struct msghdr *h, int level, int type, const void *data, size_t len)
+{
+	struct cmsghdr *c = (void *)((uint8_t *)h->msg_control + h->msg_controllen);
+
+	c->cmsg_level = level;
+	c->cmsg_type = type;
+	c->cmsg_len = CMSG_LEN(len);
+	memcpy(CMSG_DATA(c), data, len);
+	h->msg_controllen += CMSG_SPACE(len);
+}
+
+/* Everything is set anew each time: no field of an earlier message, of whatever family, can remain. */
+static void fill_header(struct piece *p, struct msghdr *h, bool with_source)
+{
+	const struct wg_endpoint *e = p->m->to;
+	bool v6 = e->dst.family == AF_INET6;
+	int tos = p->m->tos;
+
+	memset(&p->name, 0, sizeof(p->name));
+	memset(p->control, 0, sizeof(p->control));
+	p->iov = (struct iovec){(void *)(uintptr_t)p->data, p->len};
+	*h = (struct msghdr){
+		.msg_name = &p->name,
+		.msg_namelen = v6 ? sizeof(p->name.in6) : sizeof(p->name.in),
+		.msg_iov = &p->iov,
+		.msg_iovlen = 1,
+		.msg_control = p->control,
+	};
+	if (v6) {
+		p->name.in6.sin6_family = AF_INET6;
+		p->name.in6.sin6_port = htons(e->dst.port);
+		p->name.in6.sin6_scope_id = e->dst.scope_id;
+		memcpy(&p->name.in6.sin6_addr, e->dst.bytes, 16);
+	} else {
+		p->name.in.sin_family = AF_INET;
+		p->name.in.sin_port = htons(e->dst.port);
+		memcpy(&p->name.in.sin_addr, e->dst.bytes, 4);
+	}
+	if (with_source && v6) {
+		struct in6_pktinfo info = {.ipi6_ifindex = e->src_ifindex};
+
+		memcpy(&info.ipi6_addr, e->src, 16);
+		put_control(h, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
+	} else if (with_source) {
+		struct in_pktinfo info = {.ipi_ifindex = (int)e->src_ifindex};
+
+		memcpy(&info.ipi_spec_dst, e->src, 4);
+		put_control(h, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
+	}
+	if (tos && v6)
+		put_control(h, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
+	else if (tos)
+		put_control(h, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
+	if (n_datagrams(p->len, p->segment) > 1) {
+		uint16_t segment = (uint16_t)p->segment;
+
+		put_control(h, IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof(segment));
+	}
+	if (h->msg_controllen == 0)
+		h->msg_control = NULL;
+}
+
+static void count_sent(struct udp_queue *q, const struct piece *p)
+{
+	q->counters.sends++;
+	q->counters.datagrams += n_datagrams(p->len, p->segment);
+}
+
+static void drop_piece(struct udp_queue *q, const struct piece *p, int r)
+{
+	unsigned n = n_datagrams(p->len, p->segment);
+
+	p->m->error = r;
+	p->m->dropped += n;
+	q->counters.dropped += n;
+}
+
+/* One message, now; waits once per batch for room in the socket's buffer. */
+static int try_piece(
+	struct udp_queue *q, struct batch *b, int fd, struct piece *p, bool with_source)
+{
+	struct msghdr h;
+
+	fill_header(p, &h, with_source);
+	for (;;) {
+		struct pollfd pfd = {.fd = fd, .events = POLLOUT};
+
+		if (sendmsg(fd, &h, MSG_DONTWAIT) >= 0) {
+			count_sent(q, p);
+			return 0;
+		}
+		if (errno == EINTR)
+			continue;
+		if (errno != EAGAIN || b->waited)
+			return -errno;
+		b->waited = true;
+		q->counters.waits++;
+		(void)poll(&pfd, 1, WAIT_MS);
+	}
+}
+
+static bool source_may_be_why(int r)
+{
+	return r == -EINVAL || r == -EADDRNOTAVAIL || r == -ENETUNREACH || r == -EHOSTUNREACH ||
+		r == -ENETDOWN || r == -ENODEV || r == -ENXIO;
+}
+
+/* A piece that the kernel refused with ${r}: again without what may be the reason. */
+static int retry_piece(struct udp_queue *q, struct batch *b, int fd, struct piece *p, int r)
+{
+	bool source = has_source(p->m->to);
+
+	if (r == -EAGAIN)
+		r = try_piece(q, b, fd, p, source && !p->m->source_refused);
+	/* The batch may have been filled before its first message said that the source is refused. */
+	if (r < 0 && source && source_may_be_why(r)) {
+		int without = try_piece(q, b, fd, p, false);
+
+		if (without == 0) {
+			q->counters.refused_sources += !p->m->source_refused;
+			p->m->source_refused = true;
+		}
+		/* What it says without a source is the better reason. */
+		r = without;
+	}
+	return r;
+}
+
+/* A run that the kernel refused as a whole: one by one. */
+static void send_in_pieces(struct udp_queue *q, struct batch *b, int fd, const struct piece *run)
+{
+	struct piece p = *run;
+
+	q->counters.refused_runs++;
+	for (uint32_t at = 0; at < run->len; at += run->segment) {
+		int r;
+
+		p.data = run->data + at;
+		p.len = min(run->segment, run->len - at);
+		r = try_piece(q, b, fd, &p, has_source(p.m->to) && !p.m->source_refused);
+		if (r < 0)
+			r = retry_piece(q, b, fd, &p, r);
+		if (r < 0)
+			drop_piece(q, &p, r);
+	}
+}
+
+static void send_failed(struct udp_queue *q, struct batch *b, int fd, struct piece *p, int r)
+{
+	bool run = n_datagrams(p->len, p->segment) > 1;
+
+	r = retry_piece(q, b, fd, p, r);
+	if (r == 0)
+		return;
+	if (run && r == -EIO) {
+		bool *gso = b->family == AF_INET6 ? &q->gso6 : &q->gso4;
+
+		/* The way out has no checksum offload, or is an IPsec route: that does not change soon. */
+		if (*gso)
+			log_info("udp: the kernel cannot segment on the way out: single datagrams family=%s",
+				b->family == AF_INET6 ? "ipv6" : "ipv4");
+		*gso = false;
+		send_in_pieces(q, b, fd, p);
+	} else if (run && (r == -EMSGSIZE || r == -EINVAL)) {
+		/* A segment does not fit the path; alone, it is fragmented. */
+		log_limited(LOG_LEVEL_VERBOSE, "udp: a path refuses runs bytes=%u: %s", p->segment,
+			strerror(-r));
+		path_refused(q, &p->m->to->dst, p->segment);
+		send_in_pieces(q, b, fd, p);
+	} else {
+		drop_piece(q, p, r);
+	}
+}
+
+static void flush_batch(struct udp_queue *q, struct batch *b)
+{
+	int fd = b->family == AF_INET6 ? q->fd6 : q->fd4;
+
+	for (unsigned i = 0; i < b->n;) {
+		int r = sendmmsg(fd, &b->messages[i], b->n - i, MSG_DONTWAIT);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0) {
+			send_failed(q, b, fd, &b->pieces[i], -errno);
+			i++;
+			continue;
+		}
+		for (; r > 0; r--)
+			count_sent(q, &b->pieces[i++]);
+	}
+	b->n = 0;
+}
+
+unsigned udp_send(struct udp_queue *q, struct udp_message messages[], unsigned n)
+{
+	struct batch b;
+	unsigned dropped = 0;
+
+	b.n = 0;
+	b.family = 0;
+	b.waited = false;
+	for (unsigned i = 0; i < n; i++) {
+		struct udp_message *m = &messages[i];
+		uint8_t family = m->to->dst.family;
+		uint32_t segment = m->segment && m->segment < m->len ? m->segment : m->len;
+		uint32_t step = segment;
+
+		m->source_refused = false;
+		m->error = 0;
+		m->dropped = 0;
+		if ((family != AF_INET || q->fd4 < 0) && (family != AF_INET6 || q->fd6 < 0)) {
+			m->error = -EAFNOSUPPORT;
+			m->dropped = n_datagrams(m->len, segment);
+			q->counters.dropped += m->dropped;
+			continue;
+		}
+		if (b.n && family != b.family)
+			flush_batch(q, &b);
+		b.family = family;
+		if (segment < m->len && (family == AF_INET6 ? q->gso6 : q->gso4) &&
+			path_takes_runs(q, &m->to->dst, segment)) {
+			unsigned fit = min(q->max_segments, RUN_BYTES_MAX / segment);
+
+			step = segment * max(fit, 1u);
+		}
+		for (uint32_t at = 0; at < m->len || at == 0; at += step) {
+			struct piece *p;
+
+			if (b.n == UDP_SEND_MAX)
+				flush_batch(q, &b);
+			p = &b.pieces[b.n];
+			p->m = m;
+			p->data = m->data + at;
+			p->len = min(step, m->len - at);
+			p->segment = segment;
+			fill_header(p, &b.messages[b.n].msg_hdr,
+				has_source(m->to) && !m->source_refused);
+			b.n++;
+			if (m->len == 0)
+				break;
+		}
+	}
+	if (b.n)
+		flush_batch(q, &b);
+	for (unsigned i = 0; i < n; i++)
+		dropped += messages[i].dropped;
+	return dropped;
+}
