@@ -1,0 +1,291 @@
+#!/usr/bin/python3
+"""The program's life: arguments, environment, what stops it from starting and what ends it."""
+import fcntl
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import lab  # noqa: E402
+import wgpeer as w  # noqa: E402
+from lab import Daemon, WG, ok, same  # noqa: E402
+
+SOCKETS = "/var/run/wireguard/"
+
+
+def start(*args, env=None, timeout=5, prefix=(), **kw):
+    """Run the program to its end: (status, stdout, stderr); status None if it goes on."""
+    e = {k: v for k, v in os.environ.items() if not k.startswith("WG") and k != "LOG_LEVEL"}
+    e.update(env or {})
+    p = subprocess.Popen([*prefix, WG, *args], env=e, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, text=True, **kw)
+    try:
+        out, err = p.communicate(timeout=timeout)
+        return p.returncode, out, err
+    except subprocess.TimeoutExpired:
+        p.kill()
+        out, err = p.communicate()
+        return None, out, err
+
+
+def link_exists(name, ns=None):
+    return lab.run("ip link show " + name, ns, check=False).returncode == 0
+
+
+def socket_exists(name):
+    return os.path.exists(SOCKETS + name + ".sock")
+
+
+def pid_of(name):
+    """The daemonised program that serves an interface."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/cmdline" % pid, "rb") as f:
+                args = f.read().split(b"\0")
+        except OSError:
+            continue
+        if int(pid) != 1 and name.encode() in args and os.path.basename(WG).encode() in args[0] and lab.pid_alive(int(pid)):
+            return int(pid)
+    return None
+
+
+def gone(name, pid=None, timeout=3):
+    return lab.wait_for(lambda: not link_exists(name) and not socket_exists(name) and not (pid and lab.pid_alive(pid)), timeout)
+
+
+def one_line(err):
+    """The lines that give a reason; a banner in a box may stand before them."""
+    return [x for x in err.splitlines() if x.strip() and not x.strip()[0] in "┌│└"]
+
+
+def arguments():
+    status, out, err = start("--version")
+    ok(status == 0 and out.strip() and "\n" not in out.strip().split("\n\n")[0], "--version prints the version and exits 0 [proc-version]", status, out, err)
+    for args in ((), ("a", "b"), ("-f",), ("-f", "a", "b")):
+        status, out, err = start(*args)
+        ok(status == 0 and "usage" in (out + err).lower(), "usage and exit 0: %s [proc-usage]" % (" ".join(args) or "no argument"),
+           status, out, err)
+    status, out, err = start("--help")
+    ok(status in (0, 1) and WG.rsplit("/", 1)[1] in out + err and not link_exists("--help"), "--help makes no interface [proc-usage]", status, out, err)
+    for name, why in (("n" * 16, "a name of 16 characters"), ("n" * 300, "of 300"), ("", "an empty one"), ("a/b", "one with a slash"),
+                      ("..", "two dots"), ("a b", "one with a space"), ("../../lab/x", "a path")):
+        for flags in (["-f"], []):
+            status, out, err = start(*flags, name)
+            err = out + err
+            ok(status == 1 and len(one_line(err)) >= 1, "a name that cannot be is refused with a reason, exit 1: %s, %s [proc-failure]"
+               % (why, flags[0] if flags else "daemonised"), status, err)
+    same((os.listdir("/run/lab"), os.listdir(SOCKETS) if os.path.isdir(SOCKETS) else []), ([], []), "none of these left a file [proc-failure]")
+    d = Daemon("d", "n" * 15)
+    same(d.stop(), 0, "a name of 15 characters is taken [proc-foreground]")
+
+
+def obstacles():
+    def failing(name, why, *words, **kw):
+        """Refused in the foreground and, as the parent must wait for it, daemonised too."""
+        for flags in (["-f"], []):
+            before = pid_of(name)
+            status, out, err = start(*flags, name, **kw)
+            err = out + err
+            lines = one_line(err)
+            good = status == 1 and lines and any(x in err.lower() for x in words) and "panic" not in err
+            ok(good and pid_of(name) == before, "exit 1 with a reason: %s, %s [proc-failure]" % (why, flags[0] if flags else "daemonised"),
+               status, err, "a process is left" if pid_of(name) != before else "")
+
+    failing("wg7", "without privilege", "permitted", "permission", "privilege", "root", "cap_net_admin",
+            prefix=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"])
+    failing("wg7", "without /dev/net/tun", "/dev/net/tun",
+            prefix=["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /dev && exec "$@"', "sh"])
+    lab.run("ip link add wg7 type veth peer name wg7b")
+    failing("wg7", "an interface of that name exists", "exist", "busy", "invalid", "in use", "wg7")
+    ok(link_exists("wg7"), "and that interface is left alone [proc-failure]")
+    lab.run("ip link del wg7")
+    d = Daemon("d", "wg8")
+    failing("wg8", "another daemon has the socket", "in use", "already", "exist", "socket")
+    ok(d.ready() and d.alive(), "and that daemon goes on [uapi-in-use]")
+    os.kill(d.pid, signal.SIGKILL)
+    d.gone()
+    ok(socket_exists("wg8"), "a daemon that was killed leaves its socket file")
+    d = Daemon("d", "wg8")
+    ok(d.ready(), "a socket that nobody answers on is replaced [uapi-stale-socket]")
+    d.stop()
+
+
+def endings():
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        d = Daemon("d", "wg1")
+        os.kill(d.pid, sig)
+        same((d.gone(), socket_exists("wg1"), link_exists("wg1", "d")), (0, False, False),
+             "%s ends it with status 0, and socket and interface are gone [proc-sigterm] [proc-socket-removed]" % sig.name)
+    d = Daemon("d", "wg1")
+    os.unlink(SOCKETS + "wg1.sock")
+    same((d.gone() is not None, link_exists("wg1", "d")), (True, False), "removing the socket ends it [proc-socket-unlinked]")
+    d = Daemon("d", "wg1")
+    other = Daemon("d", "wg2")
+    lab.run("ip -n d link del wg1")
+    same((d.gone() is not None, socket_exists("wg1")), (True, False), "deleting the interface ends it, and the socket is gone [proc-tun-gone]")
+    ok(other.ready(), "and its neighbour goes on [proc-tun-gone]")
+    same(other.stop(), 0, "the neighbour ends by itself [proc-sigterm]")
+    # Busy with a client that does not read, and with a link that is up.
+    d = Daemon("d", "wg1")
+    d.set("private_key=" + w.Key().private.hex(), "listen_port=4000", *[x for i in range(3000) for x in (
+        "public_key=" + os.urandom(32).hex(), "endpoint=10.0.0.1:%d" % (i + 1), "persistent_keepalive_interval=1")])
+    lab.run("ip -n d link set wg1 up")
+    u = lab.Uapi("wg1")
+    for _ in range(10):
+        u.send("get=1\n\n")
+    time.sleep(0.3)
+    same((d.stop(), socket_exists("wg1")), (0, False), "SIGTERM ends it in the middle of its work too [proc-sigterm]")
+
+
+def daemonised():
+    for env in ({}, {"WG_PROCESS_FOREGROUND": ""}, {"WG_PROCESS_FOREGROUND": "0"}, {"WG_PROCESS_FOREGROUND": "yes"}):
+        name = "WG_PROCESS_FOREGROUND=%s" % env["WG_PROCESS_FOREGROUND"] if env else "no flag"
+        status, out, err = start("wg4", env=env)
+        here = link_exists("wg4"), socket_exists("wg4")
+        same((status, here), (0, (True, True)), "the parent exits 0 when interface and socket are there, %s [proc-daemonise]%s"
+             % (name, " [proc-env-foreground]" if env else ""))
+        pid = pid_of("wg4")
+        if not pid:
+            ok(False, "the daemon is there, %s [proc-daemonise]" % name)
+            continue
+        fds = [os.readlink("/proc/%d/fd/%d" % (pid, n)) for n in (0, 1, 2)]
+        same(fds, ["/dev/null"] * 3, "its standard streams are /dev/null [proc-daemon-stdio]")
+        ok(os.getsid(pid) != os.getsid(0), "it has left the caller's session [proc-daemonise]")
+        ok("errno=0" in lab.Uapi("wg4").ask("get=1\n\n"), "it answers [proc-daemonise]")
+        os.kill(pid, signal.SIGTERM)
+        ok(gone("wg4", pid), "SIGTERM ends it and leaves nothing [proc-socket-removed]")
+    # The caller's pipe must not stay open in the daemon: with LOG_LEVEL set it may, and may log.
+    status, out, err = start("wg4", env={"LOG_LEVEL": "silent"}, timeout=2)
+    pid = pid_of("wg4")
+    ok(link_exists("wg4") and pid, "LOG_LEVEL=silent daemonises [proc-log-level]")
+    pid and os.kill(pid, signal.SIGTERM)
+    gone("wg4", pid)
+    for _ in range(5):
+        start("wg4")
+        lab.run("ip link del wg4")
+        ok(gone("wg4", pid_of("wg4")), "made and deleted with ip link, as wg-quick does [proc-tun-gone] [proc-wg-quick]")
+
+    # The foreground.
+    for args, env in ((["-f", "wg5"], {}), (["--foreground", "wg5"], {}), (["wg5"], {"WG_PROCESS_FOREGROUND": "1"})):
+        d = Daemon("d", "wg5", args=args, env=dict({"WG_PROCESS_FOREGROUND": "", "LOG_LEVEL": "error"}, **env))
+        ok(d.alive() and len(d.log_lines()) <= 20, "%s stays in the foreground [proc-foreground]%s" % (
+            " ".join(args[:-1]) or "WG_PROCESS_FOREGROUND=1", "" if args[0].startswith("-") else " [proc-env-foreground]"), *d.log_lines())
+        same(d.stop(), 0, "and ends with status 0 [proc-sigterm]")
+    sizes = []
+    for level in ("silent", "error", "verbose"):
+        d = Daemon("d", "wg5", env={"LOG_LEVEL": level, "WG_PROCESS_FOREGROUND": "1"})
+        d.set("private_key=" + w.Key().private.hex(), "public_key=" + os.urandom(32).hex(), "endpoint=10.0.0.1:9",
+              "persistent_keepalive_interval=1")
+        lab.run("ip -n d link set wg5 up")
+        time.sleep(0.2)
+        d.stop()
+        sizes.append(os.path.getsize(d.log))
+    ok(sizes[0] == 0 and sizes[2] > sizes[1], "LOG_LEVEL: silent says nothing, verbose more than error [proc-log-level]", sizes)
+
+
+def descriptors():
+    # WG_TUN_FD: an interface that somebody else made, and which has another name than the argument says.
+    tun = os.open("/dev/net/tun", os.O_RDWR)
+    fcntl.ioctl(tun, 0x400454ca, struct.pack("16sH22x", b"wg6", 0x0001 | 0x1000 | 0x4000))  # TUN, NO_PI, VNET_HDR
+    os.set_inheritable(tun, True)
+    log = open("/run/lab/fd.log", "wb")
+    p = subprocess.Popen([WG, "-f", "wg6"], env=dict(os.environ, WG_TUN_FD=str(tun)), pass_fds=[tun], stdout=log, stderr=log)
+    same(bool(lab.wait_for(lambda: socket_exists("wg6"), 5)), True, "WG_TUN_FD adopts an open interface [proc-tun-fd]")
+    os.close(tun)
+    try:
+        ok("errno=0" in lab.Uapi("wg6").ask("set=1\nprivate_key=%s\n\n" % w.Key().private.hex()), "and serves it [proc-tun-fd]")
+    except OSError as e:
+        ok(False, "and serves it [proc-tun-fd]", e, open("/run/lab/fd.log").read())
+    ok("mtu 1420" in lab.run("ip link show wg6", check=False).stdout, "with MTU 1420 [tun-mtu-1420]")
+    p.terminate()
+    same((p.wait(5), link_exists("wg6"), socket_exists("wg6")), (0, False, False), "and ends as ever [proc-sigterm]")
+    # WG_UAPI_FD: a socket that listens already.
+    os.makedirs(SOCKETS, exist_ok=True)
+    s = socket.socket(socket.AF_UNIX)
+    s.bind(SOCKETS + "wg6.sock")
+    s.listen()
+    p = subprocess.Popen([WG, "-f", "wg6"], env=dict(os.environ, WG_UAPI_FD=str(s.fileno())), pass_fds=[s.fileno()], stdout=log, stderr=log)
+    s.close()
+    try:
+        ok("errno=0" in lab.Uapi("wg6").ask("get=1\n\n"), "WG_UAPI_FD adopts an open socket [proc-uapi-fd]")
+    except OSError as e:
+        ok(False, "WG_UAPI_FD adopts an open socket [proc-uapi-fd]", e, open("/run/lab/fd.log").read())
+    p.terminate()
+    same((p.wait(5), link_exists("wg6")), (0, False), "and ends as ever [proc-sigterm]")
+    for env in ({"WG_TUN_FD": "x"}, {"WG_TUN_FD": "999"}, {"WG_TUN_FD": "0"}, {"WG_TUN_FD": "-1"}, {"WG_UAPI_FD": "x"},
+                {"WG_UAPI_FD": "999"}):
+        status, out, err = start("-f", "wg6", env=env)
+        ok(status == 1 and one_line(err), "%s=%s is refused with a reason [proc-failure]" % list(env.items())[0], status, err)
+        os.path.exists(SOCKETS + "wg6.sock") and os.unlink(SOCKETS + "wg6.sock")
+
+
+def secrets():
+    d = Daemon("d", "wg1")
+    key = w.Key()
+    d.set("private_key=" + key.private.hex(), "listen_port=5555", "public_key=" + os.urandom(32).hex(),
+          "preshared_key=" + os.urandom(32).hex(), "endpoint=10.0.0.1:9", "persistent_keepalive_interval=1")
+    lab.run("ip -n d link set wg1 up")
+    time.sleep(0.2)
+    log = "\n".join(d.log_lines())
+    ok(key.private.hex() not in log and w.b64(key.private) not in log, "the log never shows a key, however verbose [secret-not-logged]")
+    caps = [x.split()[1] for x in open("/proc/%d/status" % d.pid) if x.startswith(("CapEff", "CapPrm"))]
+    keeps = (1 << 12) | (1 << 11) | (1 << 10)  # NET_ADMIN, NET_BROADCAST, NET_BIND_SERVICE
+    ok(all(int(c, 16) & ~keeps == 0 for c in caps), "it keeps the network capabilities only [box-capabilities]", caps)
+    seccomp = [x.split()[1] for x in open("/proc/%d/status" % d.pid) if x.startswith("Seccomp:")]
+    same(seccomp, ["2"], "its system calls are filtered [box-seccomp]")
+    nnp = [x.split()[1] for x in open("/proc/%d/status" % d.pid) if x.startswith("NoNewPrivs:")]
+    same(nnp, ["1"], "it can gain no privilege [box-no-new-privileges]")
+    fds = [os.readlink("/proc/%d/fd/%s" % (d.pid, f)) for f in os.listdir("/proc/%d/fd" % d.pid)]
+    ok(not [f for f in fds if f.startswith("/") and not f.startswith(("/dev/", "/run/", "/proc/"))], "it holds no file open [box-descriptors]", fds)
+    d.set("fwmark=51", "listen_port=443")
+    ok("443" in lab.run("ss -Hlun", "d"), "inside its box it sets marks and binds low ports [box-works] [sock-mark]")
+    same(d.stop(), 0, "and removes its socket [proc-socket-removed]")
+
+
+def links():
+    d = Daemon("d", "wg1")
+    d.set("private_key=" + w.Key().private.hex(), "listen_port=5555")
+    def bound():
+        return "5555" in lab.run("ss -Hlun", "d")
+    lab.run("ip -n d link set wg1 up")
+    same(lab.wait_for(bound), True, "link up binds the port [link-up-down]")
+    lab.run("ip -n d link set wg1 down")
+    same(lab.wait_for(lambda: not bound()), True, "link down closes it [link-up-down] [link-down-effects]")
+    for _ in range(20):
+        lab.run("ip -n d link set wg1 up")
+        lab.run("ip -n d link set wg1 down")
+    lab.run("ip -n d link set wg1 up")
+    same(lab.wait_for(bound), True, "however often and fast [link-up-down]")
+    lab.run("ip netns add inner")
+    lab.run("ip -n d link set wg1 netns inner")
+    time.sleep(0.1)
+    lab.run("ip -n inner link set wg1 up")
+    same((lab.wait_for(bound), "5555" in lab.run("ss -Hlun", "inner")), (True, False),
+         "in another namespace the interface works, and its sockets stay where they were [link-socket-netns] [link-netns]")
+    lab.run("ip -n inner link set wg1 down")
+    same(lab.wait_for(lambda: not bound()), True, "link down is seen there [link-netns]")
+    lab.run("ip -n inner link set wg1 up")
+    lab.wait_for(bound)
+    lab.run("ip -n inner link del wg1")
+    same((d.gone() is not None, socket_exists("wg1")), (True, False), "and its end [link-netns] [proc-tun-gone]")
+    d = Daemon("d", "wg1")
+    lab.run("ip -n inner link set lo down")
+    lab.run("ip -n d link set wg1 netns inner")
+    lab.run("ip netns del inner")
+    same(bool(lab.wait_for(lambda: not d.alive(), 5)), True, "deleting the namespace that holds the interface ends it [proc-tun-gone]")
+    d.gone(0.1)
+
+
+def test():
+    lab.host("d")
+    for part in (arguments, obstacles, endings, daemonised, descriptors, secrets, links):
+        t = time.monotonic()
+        part()
+        lab.note("%s: %.1f s" % (part.__name__, time.monotonic() - t))
+
+
+lab.main(120, test)
