@@ -33,8 +33,8 @@ void uapi_socket_remove(const char *dir, const char *name, int fd);
 struct uapi_server_config {
 	struct loop	*loop;
 	struct uapi	*uapi;
-	const char	*dir;	/* UAPI_SOCKET_DIR; copied */
-	const char	*name;	/* copied */
+	const char	*dir;	/* UAPI_SOCKET_DIR; for a socket that is bound to no absolute path */
+	const char	*name;
 	int		 fd;	/* listening; owned by the server when uapi_server_new() succeeds */
 	/* The file was removed or replaced, or the socket failed: time to go.  Called once, from the loop. */
 	void		(*gone)(void *arg);
