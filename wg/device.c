@@ -5,6 +5,7 @@
 
 #define MESSAGES_PER_RUN 32
 #define EFFECT_BYTES_FULL (1u << 20) /* more work waits until these are drained */
+#define EFFECTS_FULL 16384	     /* so many events do the same */
 #define EFFECT_BYTES_MAX (2u << 20)
 #define EFFECT_BYTES_KEPT (64u << 10)
 
@@ -56,7 +57,7 @@ static struct effect *effect_add(struct wg_device *d)
 
 bool effects_full(const struct wg_device *d)
 {
-	return d->effect_bytes.len >= EFFECT_BYTES_FULL;
+	return d->effect_bytes.len >= EFFECT_BYTES_FULL || d->effects_n - d->effects_at >= EFFECTS_FULL;
 }
 
 uint8_t *effect_send_begin(struct wg_device *d, size_t len)
@@ -240,21 +241,27 @@ static bool messages_run(struct wg_device *d)
 
 uint64_t wg_device_run(struct wg_device *d, struct wg_now now)
 {
-	bool more;
+	bool more, pending, waits;
+	uint64_t next;
 
 	d->now = now;
 	effects_reset(d);
+	pending = d->effects_n > 0;
 	device_drain_signals(d);
 	more = messages_run(d);
 	timers_run(d);
 	if (d->limiter_due_ns <= now.boot_ns)
 		d->limiter_due_ns = ratelimiter_collect(d->limiter, now.boot_ns);
-	/* What a worker still may hold is looked at again soon; nothing else would call. */
-	if (reclaim_poll(&d->reclaim))
-		return more ? now.boot_ns : min(now.boot_ns + 100 * NS_PER_MS, timers_next(d));
-	if (more || effects_full(d))
+	/* Effects from before this call may name a peer that was removed since: it lives until they are drained. */
+	if (pending)
+		waits = d->reclaim.first != NULL;
+	else
+		waits = reclaim_poll(&d->reclaim);
+	if (more || effects_full(d) || atomic_load_explicit(&d->signalled, memory_order_relaxed))
 		return now.boot_ns;
-	return min(timers_next(d), d->limiter_due_ns);
+	next = min(timers_next(d), d->limiter_due_ns);
+	/* What a worker still may hold is looked at again soon; nothing else would call. */
+	return waits ? min(next, now.boot_ns + 100 * NS_PER_MS) : next;
 }
 
 /* ---- the device ---- */

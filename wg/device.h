@@ -45,7 +45,8 @@ struct wg_worker *wg_device_worker(struct wg_device *d, unsigned i);
 
 /*
  * wg_device_queue(d, src, msg, len): [any thread] hand in a datagram that wg_message_check() called an initiation, response
- * or cookie.  Copied.  0, or -ENOBUFS (dropped and counted) when WG_HANDSHAKE_QUEUE messages wait.
+ * or cookie.  Copied.  0, or -ENOBUFS when WG_HANDSHAKE_QUEUE messages wait: dropped, for the caller to
+ * count as QUEUE_FULL.
  */
 int wg_device_queue(
 	struct wg_device *d, const struct wg_endpoint *src, const void *msg, size_t len);

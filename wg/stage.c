@@ -129,7 +129,8 @@ void stage_send(struct wg_peer *p)
 			handshake_initiate(p, false);
 		if (r < 0)
 			return;
-		for (unsigned i = 0; i < n && (s = pop(p)); i++) {
+		/* Nonces that are not used are nobody's loss; a packet without room would be one. */
+		for (unsigned i = 0; i < n && !effects_full(d) && (s = pop(p)); i++) {
 			seal(d, &run, i, s);
 			free(s);
 		}
