@@ -88,6 +88,8 @@ static void send_message(struct wg_peer *p, void *msg, size_t len)
 	struct wg_endpoint_ref *to = atomic_load_explicit(&p->endpoint, memory_order_relaxed);
 	uint8_t *out;
 
+	if (!to) /* the peer's address came just now, and there was no memory to keep it */
+		return;
 	cookie_add_macs(&p->cookie, d->now.boot_ns, msg, len);
 	timers_any_sent(p, d->now.boot_ns);
 	atomic_store_explicit(
@@ -145,16 +147,24 @@ void handshake_initiate(struct wg_peer *p, bool retry)
 	if (p->dead || !device_is_up(d) || !d->key ||
 		!atomic_load_explicit(&p->endpoint, memory_order_relaxed))
 		return;
-	if (last && last + WG_REKEY_TIMEOUT_NS > d->now.boot_ns)
+	if (last && last + WG_REKEY_TIMEOUT_NS > d->now.boot_ns) {
+		if (atomic_load_explicit(&p->n_staged, memory_order_relaxed))
+			timers_initiation_put_off(p, last);
 		return;
+	}
+	if (effects_full(d)) {
+		peer_signal(p, PEER_NEED_HANDSHAKE);
+		return;
+	}
 	drop = create_initiation(p, &msg);
 	if (drop == WG_DROP_NONE) {
 		send_message(p, &msg, sizeof(msg));
-		timers_initiation_sent(p);
 		effect_event(d, p, NULL, WG_EVENT_INITIATION_SENT, WG_DROP_NONE);
 	} else {
 		refuse(d, p, NULL, drop);
 	}
+	if (drop == WG_DROP_NONE || drop == WG_DROP_NO_MEMORY)
+		timers_initiation_sent(p);
 }
 
 static void keypair_freep(struct wg_keypair **k)
@@ -219,8 +229,12 @@ static enum wg_drop respond(struct wg_peer *p, struct noise_state *state,
 		return drop;
 	index_publish(&d->index, &k->entry);
 
-	/* One handshake a peer: ours under way, if any, is overtaken. */
-	handshake_clear(p);
+	/*
+	 * Ours under way, if any, is overtaken.  But when both ends do so to initiations that crossed, both responses meet
+	 * nothing: so the end with the greater public key lets its own stand.
+	 */
+	if (memcmp(x25519_public(d->key), p->public_key, WG_KEY_LEN) < 0)
+		handshake_clear(p);
 	keypairs_install(p, steal(k));
 	timers_session_derived(p);
 	send_message(p, &msg, sizeof(msg));

@@ -145,6 +145,12 @@ void timers_initiation_sent(struct wg_peer *p)
 	arm(p, TIMER_RETRANSMIT, p->device->now.boot_ns + WG_REKEY_TIMEOUT_NS + jitter(p->device));
 }
 
+void timers_initiation_put_off(struct wg_peer *p, uint64_t last_ns)
+{
+	if (!armed(p, TIMER_RETRANSMIT))
+		arm(p, TIMER_RETRANSMIT, last_ns + WG_REKEY_TIMEOUT_NS + jitter(p->device));
+}
+
 void timers_session_derived(struct wg_peer *p)
 {
 	arm(p, TIMER_ZERO_KEYS, p->device->now.boot_ns + WG_ZERO_KEYS_AFTER_NS);
@@ -178,10 +184,13 @@ void timers_data_received(struct wg_peer *p)
 
 void timers_keepalive_changed(struct wg_peer *p)
 {
+	/* Never put off, or whoever repeats a setting often enough would silence it. */
 	if (!p->keepalive_s)
 		disarm(p, TIMER_PERSISTENT);
 	else
-		arm(p, TIMER_PERSISTENT, p->device->now.boot_ns + p->keepalive_s * NS_PER_S);
+		arm(p, TIMER_PERSISTENT,
+			min(p->timers.due_ns[TIMER_PERSISTENT],
+				p->device->now.boot_ns + p->keepalive_s * NS_PER_S));
 }
 
 void timers_any_sent(struct wg_peer *p, uint64_t boot_ns)
@@ -203,6 +212,13 @@ void timers_any_received(struct wg_peer *p, uint64_t boot_ns)
 
 static void retransmit(struct wg_peer *p)
 {
+	uint64_t last = atomic_load_explicit(&p->initiated_ns, memory_order_relaxed);
+
+	if (last && last + WG_REKEY_TIMEOUT_NS > p->device->now.boot_ns) {
+		/* We answered one of the peer's meanwhile.  Should nothing come of that, ours is due again. */
+		timers_initiation_put_off(p, last);
+		return;
+	}
 	if (p->timers.attempts > WG_MAX_TIMER_HANDSHAKES) {
 		disarm(p, TIMER_KEEPALIVE);
 		stage_flush(p);
