@@ -1,0 +1,271 @@
+#include "base/cmd.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/test.h"
+
+struct opts {
+	bool		 verbose, all;
+	int		 count;
+	char		 name[16];
+	enum log_level	 level;
+	unsigned	 tags;
+	char		 last_tag[16];
+};
+
+static int add_tag(void *into, const char *text, struct buf *why)
+{
+	struct opts *o = into;
+
+	if (strlen(text) >= sizeof(o->last_tag)) {
+		buf_puts(why, "is too long");
+		return -EINVAL;
+	}
+	o->tags++;
+	strcpy(o->last_tag, text);
+	return 0;
+}
+
+static int run(const struct cmd_call *call, void *into)
+{
+	return 40 + call->n_operands;
+}
+
+static const struct cmd_option root_options[] = {
+	{"verbose", 'v', .value = VALUE_BOOL_AT(opts, verbose), .help = "say more"},
+};
+static const struct cmd_option list_options[] = {
+	{"all", 'a', .value = VALUE_BOOL_AT(opts, all), .help = "everything"},
+	{"count", 'n', .alias = "number", .metavar = "N",
+		.value = VALUE_INT_AT(opts, count, 1, 9, "3"), .help = "how many"},
+	{"name", .metavar = "NAME", .value = VALUE_TEXT_AT(opts, name, 0, NULL), .help = "which"},
+	{"level", 'l', .metavar = "LEVEL", .help = "how much is said",
+		.value = VALUE_ENUM_AT(opts, level, &log_level_enum, "error")},
+	{"tag", 't', .metavar = "TAG", .each = add_tag, .help = "may be given several times"},
+};
+static const struct cmd item_commands[] = {
+	{"list", .alias = "ls", .operands = "[FILE...]", .most = 3, .run = run, .help = "list them",
+		CMD_OPTIONS(list_options)},
+	{"remove", .operands = "FILE", .least = 1, .most = 1, .run = run, .help = "remove one"},
+};
+static const struct cmd commands[] = {
+	{"item", CMD_COMMANDS(item_commands), .help = "the items"},
+	{"exec", .operands = "[ARGUMENT...]", .raw = true, .run = run, .help = "another program"},
+};
+static const struct cmd root = {"thing", .help = "does things", .more = "At length.",
+	CMD_OPTIONS(root_options), CMD_COMMANDS(commands)};
+
+static struct opts opts;
+static struct cmd_call call;
+static char *argv[32], words[1024];
+
+/* Split ${line} at blanks, parse it; the message, or "". */
+static const char *parse(const char *line)
+{
+	static struct buf why = {.max = 500};
+	int argc = 0, r;
+
+	memset(&opts, 0x5a, sizeof(opts));
+	opts.tags = 0;
+	snprintf(words, sizeof(words), "%s", line);
+	for (char *w = strtok(words, " "); w; w = strtok(NULL, " "))
+		argv[argc++] = w;
+	argv[argc] = NULL;
+	buf_done(&why);
+	r = cmd_parse(&root, argc, argv, &opts, &call, &why);
+	CHECK_EQ(r, why.len ? -EINVAL : 0);
+	CHECK(r || !call.operands[call.n_operands]);
+	return buf_str(&why);
+}
+
+static void accepted(void)
+{
+	CHECK_STR(parse("thing item list"), "");
+	CHECK(!opts.all && !opts.verbose && opts.count == 3 && !*opts.name);
+	CHECK_EQ(opts.level, LOG_LEVEL_ERROR);
+	CHECK_STR(cmd_called(&call)->name, "list");
+
+	CHECK_STR(parse("thing -v item ls -an5 --name=x f1 --level info f2"), "");
+	CHECK(opts.all && opts.verbose && opts.count == 5);
+	CHECK_STR(opts.name, "x");
+	CHECK_EQ(opts.level, LOG_LEVEL_INFO);
+	CHECK_EQ(call.n_operands, 2);
+	CHECK_STR(call.operands[0], "f1");
+	CHECK_STR(call.operands[1], "f2");
+
+	CHECK_STR(parse("thing item list --number 2 -n 7 -v -l silent"), "");
+	CHECK_EQ(opts.count, 7);
+	CHECK(opts.verbose);
+	CHECK_STR(parse("thing item list --name= -tx -t y --tag=z"), "");
+	CHECK_STR(opts.name, "");
+	CHECK_EQ(opts.tags, 3);
+	CHECK_STR(opts.last_tag, "z");
+	CHECK_STR(parse("thing item list --name=a=b"), "");
+	CHECK_STR(opts.name, "a=b");
+}
+
+static void operands(void)
+{
+	CHECK_STR(parse("thing item list - -- -a --all"), "");
+	CHECK(!opts.all);
+	CHECK_EQ(call.n_operands, 3);
+	CHECK_STR(call.operands[0], "-");
+	CHECK_STR(call.operands[1], "-a");
+	CHECK_STR(call.operands[2], "--all");
+	CHECK_STR(parse("thing item remove -- --"), "");
+	CHECK_STR(call.operands[0], "--");
+}
+
+static void raw(void)
+{
+	CHECK_STR(parse("thing -v exec --help -x -- y"), "");
+	CHECK(!call.help && opts.verbose);
+	CHECK_EQ(call.n_operands, 4);
+	CHECK_STR(call.operands[0], "--help");
+	CHECK_STR(call.operands[2], "--");
+}
+
+static void refused(void)
+{
+	static const struct {
+		const char *line, *why;
+	} rows[] = {
+		{"thing", "thing: which command? try --help"},
+		{"thing itme", "thing: unknown command itme: did you mean item?"},
+		{"thing zzz", "thing: unknown command zzz"},
+		{"thing item", "thing item: which command? try --help"},
+		{"thing item list --al", "thing item list: unknown option --al"},
+		{"thing item list --alll", "thing item list: unknown option --alll: did you mean --all?"},
+		{"thing item list --cuont=3", "thing item list: unknown option --cuont: did you mean --count?"},
+		{"thing item list --verbos", "thing item list: unknown option --verbos: did you mean --verbose?"},
+		{"thing item list -x", "thing item list: unknown option -x"},
+		{"thing item list -ax", "thing item list: unknown option -x"},
+		{"thing item -a list", "thing item: unknown option -a"},
+		{"thing item list --all=yes", "thing item list: --all takes no argument"},
+		{"thing item list --count", "thing item list: --count needs an argument: --count=N"},
+		{"thing item list -an", "thing item list: --count needs an argument: --count=N"},
+		{"thing item list --count=0", "thing item list: --count 0: must be 1..9"},
+		{"thing item list -n99", "thing item list: --count 99: must be 1..9"},
+		{"thing item list -n", "thing item list: --count needs an argument: --count=N"},
+		{"thing item list --level=eror",
+			"thing item list: --level eror: no log_level is called \"eror\": did you mean error?"},
+		{"thing item list -t 1234567890123456", "thing item list: --tag 1234567890123456: is too long"},
+		{"thing item list a b c d",
+			"thing item list: too many arguments: usage: thing item list [OPTION...] [FILE...]"},
+		{"thing item remove",
+			"thing item remove: something is missing: usage: thing item remove [OPTION...] FILE"},
+		{"thing item list --\x1b[2J\n", "thing item list: unknown option --?[2J?"},
+		{"thing a\x01" "b", "thing: unknown command a?b"},
+		{"thing item list --=x", "thing item list: unknown option --"},
+	};
+
+	for (size_t i = 0; i < array_size(rows); i++)
+		CHECK_STR(parse(rows[i].line), rows[i].why);
+}
+
+static void helps(void)
+{
+	cleanup(buf_done) struct buf b = buf_of_max(10000);
+
+	CHECK_STR(parse("thing item list --help --nonsense"), "");
+	CHECK(call.help);
+	CHECK_STR(parse("thing -h"), "");
+	CHECK(call.help);
+	CHECK_STR(parse("thing item list -ah"), "");
+	CHECK(call.help);
+	cmd_help(&call, &b);
+	CHECK_STR(buf_str(&b),
+		"usage: thing item list [OPTION...] [FILE...]\n"
+		"\n"
+		"list: list them.\n"
+		"\n"
+		"options:\n"
+		"  -a, --all               everything\n"
+		"  -n, --count=N           how many: 1..9 (default 3)\n"
+		"      --name=NAME         which\n"
+		"  -l, --level=LEVEL       how much is said: silent, error, info, verbose\n"
+		"                          (default error)\n"
+		"  -t, --tag=TAG           may be given several times\n"
+		"  -v, --verbose           say more\n"
+		"  -h, --help              print this text and exit\n");
+}
+
+static void dumps(void)
+{
+	cleanup(buf_done) struct buf b = buf_of_max(10000);
+
+	cmd_dump(&root, &b);
+	CHECK(strstr(buf_str(&b), "command\tthing item list\tls\t[FILE...]\tlist them\n"));
+	CHECK(strstr(buf_str(&b), "option\tthing item list\t--count\t-n\t--number\tN\tint\t1..9\t3\thow many\n"));
+	CHECK(strstr(buf_str(&b), "option\tthing\t--verbose\t-v\t-\t-\t-\t-\t-\tsay more\n"));
+	CHECK(strstr(buf_str(&b), "option\tthing\t--help\t-h\t"));
+	CHECK(!strstr(buf_str(&b), "\t\t"));
+}
+
+/* What bash offers for ${line}; the last word is the one being typed. */
+static const char *completed(const char *line)
+{
+	static char out[2000];
+	cleanup(buf_done) struct buf script = buf_of_max(20000);
+	FILE *p;
+	size_t n;
+
+	buf_puts(&script, "bash -c '");
+	cmd_completion_bash(&root, &script);
+	buf_printf(&script,
+		"\nCOMP_WORDS=(%s); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _thing; echo \"${COMPREPLY[*]}\"'",
+		line);
+	p = popen(buf_str(&script), "r");
+	CHECK(p);
+	n = fread(out, 1, sizeof(out) - 1, p);
+	out[n] = '\0';
+	CHECK_EQ(pclose(p), 0);
+	return out;
+}
+
+static void completion(void)
+{
+	CHECK_STR(completed("thing \"\""), "item exec --verbose --help --completion --dump-options\n");
+	CHECK_STR(completed("thing it"), "item\n");
+	CHECK_STR(completed("thing item ls --n"), "--name\n");
+	CHECK_STR(completed("thing item list -v --level = e"), "error\n");
+	CHECK_STR(completed("thing item list -l \"\""), "silent error info verbose\n");
+	CHECK_STR(completed("thing item list --level ="), "silent error info verbose\n");
+	CHECK_STR(completed("thing exec --"), "\n");
+}
+
+static int main_status(const char *line, int usage_status)
+{
+	int argc = 0;
+
+	snprintf(words, sizeof(words), "%s", line);
+	for (char *w = strtok(words, " "); w; w = strtok(NULL, " "))
+		argv[argc++] = w;
+	argv[argc] = NULL;
+	return cmd_main(&root, argc, argv, &opts, usage_status);
+}
+
+static void statuses(void)
+{
+	CHECK_EQ(main_status("thing item remove x", 2), 41);
+	CHECK_EQ(main_status("thing exec", 2), 40);
+	/* The message goes to standard error; the status is the caller's. */
+	CHECK_EQ(main_status("thing nonsense", 2), 2);
+	CHECK_EQ(main_status("thing nonsense", 1), 1);
+	CHECK_EQ(main_status("thing --completion=zsh", 2), 2);
+}
+
+int main(void)
+{
+	test_run("options are taken long, short, bundled, by alias, before and behind operands [cmd-parse]", accepted);
+	test_run("a lone dash is an operand, and so is all behind -- [cmd-parse]", operands);
+	test_run("what follows the name of another program is left as it is [cmd-raw]", raw);
+	test_run("a wrong command line is answered with one line that says what is wrong [cmd-errors]", refused);
+	test_run("--help is made of the rows, wherever it stands [cmd-help]", helps);
+	test_run("the dump has every command and option [cmd-dump]", dumps);
+	test_run("bash completes commands, options and the names of enumerations [cmd-completion]", completion);
+	test_run("the exit status is that of the command, or the caller's for a wrong command line", statuses);
+	return test_done();
+}
