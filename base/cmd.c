@@ -78,8 +78,8 @@ static const struct cmd_option *find_letter(
 	return NULL;
 }
 
-static int set_option(
-	const struct cmd_option *o, const char *text, void *into, struct cmd_call *call, struct buf *why)
+static int set_option(const struct cmd_option *o, const char *text, void *into,
+	struct cmd_call *call, struct buf *why)
 {
 	cleanup(buf_done) struct buf clause = buf_of_max(TEXT_MAX);
 	int r;
@@ -272,7 +272,10 @@ int cmd_usage(const struct cmd_call *call, struct buf *ret)
 	return ret->error;
 }
 
-/* "  LEFT     text", the text folded at HELP_WIDTH and starting on a line of its own when LEFT is long. */
+/*
+ * "  LEFT     text", the text folded at HELP_WIDTH and starting on a line of its own when LEFT is
+ * long.
+ */
 static void put_row(const char *left, const char *text, struct buf *ret)
 {
 	size_t column = 2 + strlen(left);

@@ -1,10 +1,11 @@
 /*
  * base/cmd.h - commands and options as tables.
  *
- * One row of an option gives its names, its argument with kind, range and default, and its help.  One row of a command
- * gives its name, what follows it, its options and its sub-commands or its function.  From the rows come parsing (GNU style:
- * --long, --long=VALUE, -x, -xVALUE, -abc, options behind operands, "--"), --help, "did you mean", completion for
- * bash, and a dump that tests hold against the manuals.  Knows no program; the caller decides about exit statuses.
+ * One row of an option gives its names, its argument with kind, range and default, and its help.
+ * One row of a command gives its name, what follows it, its options and its sub-commands or its
+ * function.  From the rows come parsing (GNU style: --long, --long=VALUE, -x, -xVALUE, -abc,
+ * options behind operands, "--"), --help, "did you mean", completion for bash, and a dump that
+ * tests hold against the manuals.  Knows no program; the caller decides about exit statuses.
  *
  *	static const struct cmd_option list_options[] = {
  *		{"json", 'j', .value = VALUE_BOOL_AT(opts, json), .help = "print JSON"},
@@ -28,8 +29,8 @@ struct cmd_option {
 	char		 letter;	/* 0: none */
 	const char	*alias;		/* another long name, not shown in help; or NULL */
 	const char	*metavar;	/* "N" in --workers=N; NULL: the option is a switch */
-	struct value	 value;		/* with metavar of any kind; without it VALUE_BOOL, set to true */
-	/* Instead of value: called for each time the option is given; text is NULL for a switch.  As value_parse(). */
+	struct value	 value;		/* of any kind; without metavar VALUE_BOOL */
+	/* Instead of value, as value_parse(): called each time; text is NULL for a switch. */
 	int (*each)(void *into, const char *text, struct buf *why);
 	const char	*help;		/* without full stop */
 };
@@ -39,16 +40,17 @@ struct cmd_call;
 struct cmd {
 	const char			*name;
 	const char			*alias;		/* or NULL */
-	const char			*operands;	/* "NAME [FILE...]", for the usage line; NULL: none */
+	const char			*operands;	/* "NAME [FILE...]", for the usage */
 	unsigned			 least, most;	/* number of operands */
 	const char			*help;		/* without full stop */
 	const char			*more;		/* paragraphs for --help, or NULL */
-	bool				 raw;		/* what follows the name is not ours to read: all operands */
-	const struct cmd_option		*options;	/* of this command and of its sub-commands */
+	bool				 raw;		/* all that follows is operands */
+	const struct cmd_option		*options;	/* its sub-commands have them too */
 	size_t				 n_options;
 	const struct cmd		*commands;
 	size_t				 n_commands;
-	int (*run)(const struct cmd_call *call, void *into); /* the exit status; NULL: needs a sub-command */
+	/* The exit status; NULL: needs a sub-command. */
+	int (*run)(const struct cmd_call *call, void *into);
 };
 
 #define CMD_OPTIONS(array) .options = (array), .n_options = array_size(array)
@@ -57,8 +59,8 @@ struct cmd {
 struct cmd_call {
 	const struct cmd	*path[CMD_DEPTH_MAX];	/* root first */
 	unsigned		 depth;
-	bool			 help;			/* --help was given: nothing else was checked */
-	char			**operands;		/* within argv, which was reordered; NULL behind them */
+	bool			 help;			/* --help: nothing else was checked */
+	char			**operands;		/* within argv; NULL behind them */
 	int			 n_operands;
 };
 
@@ -70,8 +72,9 @@ static inline const struct cmd *cmd_called(const struct cmd_call *call)
 
 /*
  * cmd_parse(root, argc, argv, into, ret, why):
- * Store the defaults of the options on the way to the command, then what was given, into ${into}.  0, or -EINVAL with one line
- * without newline appended to ${why}.  ${argv} is reordered; texts are copied out of it, operands are not.
+ * Store the defaults of the options on the way to the command, then what was given, into ${into}.
+ * 0, or -EINVAL with one line without newline appended to ${why}.  ${argv} is reordered; texts are
+ * copied out of it, operands are not.
  */
 int cmd_parse(const struct cmd *root, int argc, char **argv, void *into, struct cmd_call *ret,
 	struct buf *why);
@@ -95,10 +98,13 @@ int cmd_completion_bash(const struct cmd *root, struct buf *ret);
 
 /*
  * cmd_main(root, argc, argv, into, usage_status):
- * The whole of a main(): parse, run, return the exit status.  Errors are one line on standard error and ${usage_status}; --help,
- * --completion=bash and --dump-options go to standard output and return 0, or 1 when that cannot be written.
+ * The whole of a main(): parse, run, return the exit status.  Errors are one line on standard error
+ * and ${usage_status}; --help, --completion=bash and --dump-options go to standard output and
+ * return 0, or 1 when that cannot be written.
  */
 int cmd_main(const struct cmd *root, int argc, char **argv, void *into, int usage_status);
 
-/* cmd_print(text): write the buffer to standard output.  0, or 1 after one line on standard error. */
+/*
+ * cmd_print(text): write the buffer to standard output.  0, or 1 after one line on standard error.
+ */
 int cmd_print(struct buf *text);

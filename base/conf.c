@@ -45,8 +45,8 @@ static const struct conf_row *find_row(
 }
 
 /*
- * The value in line[at..len), out of its quotes.  Appends to ${ret}; on an error appends to ${why} and returns
- * where in the line it is, otherwise SIZE_MAX.
+ * The value in line[at..len), out of its quotes.  Appends to ${ret}; on an error appends to ${why}
+ * and returns where in the line it is, otherwise SIZE_MAX.
  */
 static size_t unquote(
 	const char *line, size_t at, size_t len, struct buf *ret, struct buf *why)

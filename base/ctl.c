@@ -166,7 +166,10 @@ int ctl_send(int socket, const struct buf *frame, const int fds[], size_t n_fds)
 	return 0;
 }
 
-/* Collect the descriptors of a received message; false when there were more than ${ret} holds (those are closed). */
+/*
+ * Collect the descriptors of a received message; false when there were more than ${ret} holds
+ * (those are closed).
+ */
 static bool collect(struct msghdr *msg, struct ctl_fds *ret)
 {
 	bool all = true;

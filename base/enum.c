@@ -115,7 +115,7 @@ int flags_check(
 			*ret = value;
 			return 1;
 		case FLAGS_KEEP:
-			/* Python's width: the bits of the number without its sign, if that is more. */
+			/* As Python: the width of the number without its sign, if that is more. */
 			if (value < 0)
 				width = max(width, power_above(0 - (uint64_t)value));
 			if (value == INT64_MIN || width > (uint64_t)INT64_MAX + 1)

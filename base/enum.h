@@ -1,8 +1,8 @@
 /*
  * base/enum.h - enumerations that know their names.
  *
- * An enumeration that a person or a wire sees is declared once, by a list macro with full identifiers (so that grep,
- * ctags and gdb see them):
+ * An enumeration that a person or a wire sees is declared once, by a list macro with full
+ * identifiers (so that grep, ctags and gdb see them):
  *
  *	#define COLOUR_LIST(X) \
  *		X(COLOUR_RED,   1, "red",   "the colour of a drop") \
@@ -10,18 +10,20 @@
  *	ENUM_DECLARE(colour, COLOUR_LIST);		in the header: enum colour and colour_enum
  *	ENUM_DEFINE(colour, COLOUR_LIST);		in one source file
  *
- * enum_name(&colour_enum, COLOUR_RED) is "red".  Two members of one value do not compile.  A second name for a member
- * is an alias; it has a list of its own, and what it stands for must be a member of the type:
+ * enum_name(&colour_enum, COLOUR_RED) is "red".  Two members of one value do not compile.  A second
+ * name for a member is an alias; it has a list of its own, and what it stands for must be a member
+ * of the type:
  *
  *	#define COLOUR_ALIASES(X) X(COLOUR_CRIMSON, COLOUR_RED, "crimson")
  *	ENUM_DECLARE_ALIASES(colour, COLOUR_LIST, COLOUR_ALIASES);
  *	ENUM_DEFINE_ALIASES(colour, COLOUR_LIST, COLOUR_ALIASES);
  *
- * FLAGS_DECLARE, FLAGS_DEFINE and their _ALIASES forms do the same for sets of bits.  A member is one bit of 0..62; an
- * alias may be any set of members, also the empty one.  Sets behave as those of Python's enum.Flag do.
+ * FLAGS_DECLARE, FLAGS_DEFINE and their _ALIASES forms do the same for sets of bits.  A member is
+ * one bit of 0..62; an alias may be any set of members, also the empty one.  Sets behave as those
+ * of Python's enum.Flag do.
  *
- * What belongs to each member of a type, but not into its declaration, goes into a table that does not compile
- * when a member has no row (or two) in it:
+ * What belongs to each member of a type, but not into its declaration, goes into a table that does
+ * not compile when a member has no row (or two) in it:
  *
  *	#define COLOUR_RGB_ROWS(X) X(COLOUR_RED, 0xff0000) X(COLOUR_GREEN, 0x00ff00)
  *	ENUM_TABLE(uint32_t, colour_rgb, colour, COLOUR_RGB_ROWS);
@@ -125,8 +127,8 @@ struct enum_type {
 	}
 
 /*
- * The _AS forms define a constant of another name (and "static", if so wished): a second copy of a type for a program that wants
- * its names and not the code that is linked with them.
+ * The _AS forms define a constant of another name (and "static", if so wished): a second copy of a
+ * type for a program that wants its names and not the code that is linked with them.
  */
 #define ENUM_DEFINE_AS(symbol, tag, LIST)                                                          \
 	ENUM_DEFINE_MEMBERS_(tag, LIST)                                                            \
@@ -183,16 +185,23 @@ const struct enum_member *enum_member_of(const struct enum_type *type, int64_t v
 const char *enum_name(const struct enum_type *type, int64_t value);
 
 /*
- * enum_value(type, name, ret), enum_value_any_case(type, name, ret): the value of the member or alias with that name.  0, or
- * -ENOENT with ${*ret} as it was.  Without regard to case (ASCII only) an exact name still goes before others.
+ * enum_value(type, name, ret), enum_value_any_case(type, name, ret): the value of the member or
+ * alias with that name.  0, or -ENOENT with ${*ret} as it was.  Without regard to case (ASCII only)
+ * an exact name still goes before others.
  */
 int enum_value(const struct enum_type *type, const char *name, int64_t *ret);
 int enum_value_any_case(const struct enum_type *type, const char *name, int64_t *ret);
 
-/* enum_say_unknown(type, name, ret): append why ${name} is none of the type's, with "did you mean" or with all names. */
+/*
+ * enum_say_unknown(type, name, ret): append why ${name} is none of the type's, with "did you mean"
+ * or with all names.
+ */
 void enum_say_unknown(const struct enum_type *type, const char *name, struct buf *ret);
 
-/* What becomes of a set that has bits which no member stands for: the boundaries of Python's enum.Flag. */
+/*
+ * What becomes of a set that has bits which no member stands for: the boundaries of Python's
+ * enum.Flag.
+ */
 #define FLAGS_BOUNDARY_LIST(X)                                                                     \
 	X(FLAGS_STRICT, 0, "strict", "refused")                                                    \
 	X(FLAGS_CONFORM, 1, "conform", "the unknown bits are dropped")                             \
@@ -202,16 +211,17 @@ ENUM_DECLARE(flags_boundary, FLAGS_BOUNDARY_LIST);
 
 /*
  * flags_check(type, boundary, value, ret):
- * Make a set of a number.  A negative one is the complement within the type's width.  0; 1 when FLAGS_EJECT let
- * the number through as it is; -EINVAL with FLAGS_STRICT; -ERANGE when the result does not fit 63 bits.  ${*ret} is
- * untouched on failure.
+ * Make a set of a number.  A negative one is the complement within the type's width.  0; 1 when
+ * FLAGS_EJECT let the number through as it is; -EINVAL with FLAGS_STRICT; -ERANGE when the result
+ * does not fit 63 bits.  ${*ret} is untouched on failure.
  */
 int flags_check(const struct enum_type *type, enum flags_boundary boundary, int64_t value,
 	int64_t *ret);
 
 /*
- * flags_not(type, boundary, set, ret): the members that are not in ${set}; with FLAGS_KEEP every bit up to the greater of the
- * set's and the type's width.  Returns as flags_check().  (| & ^ need no help; check what comes from outside.)
+ * flags_not(type, boundary, set, ret): the members that are not in ${set}; with FLAGS_KEEP every
+ * bit up to the greater of the set's and the type's width.  Returns as flags_check().  (| & ^ need
+ * no help; check what comes from outside.)
  */
 int flags_not(
 	const struct enum_type *type, enum flags_boundary boundary, int64_t set, int64_t *ret);
@@ -223,15 +233,17 @@ static inline bool flags_has(int64_t set, int64_t all_of)
 }
 
 /*
- * flags_format(type, set, ret): append "read|admin" in the order of definition, unknown bits last and in hex ("read|0x40"), "0" for
- * the empty set.  A set that an alias stands for goes by the alias's name.  flags_parse() reads all of that.
+ * flags_format(type, set, ret): append "read|admin" in the order of definition, unknown bits last
+ * and in hex ("read|0x40"), "0" for the empty set.  A set that an alias stands for goes by the
+ * alias's name.  flags_parse() reads all of that.
  */
 int flags_format(const struct enum_type *type, int64_t set, struct buf *ret);
 
 /*
  * flags_parse(type, boundary, text, ret, why):
- * Read names, aliases and numbers (decimal or 0x) with "|" between them and blanks around them.  Returns as flags_check();
- * -EINVAL also for what cannot be read, and then ${why}, unless NULL, gets a sentence appended.
+ * Read names, aliases and numbers (decimal or 0x) with "|" between them and blanks around them.
+ * Returns as flags_check(); -EINVAL also for what cannot be read, and then ${why}, unless NULL,
+ * gets a sentence appended.
  */
 int flags_parse(const struct enum_type *type, enum flags_boundary boundary, const char *text,
 	int64_t *ret, struct buf *why);

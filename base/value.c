@@ -50,7 +50,10 @@ static void store(const struct value *v, void *into, int64_t n)
 		memcpy(at, &n, 8);
 }
 
-/* The field's sign is not known here: it is negative if the range says that it may be, or can't be otherwise. */
+/*
+ * The field's sign is not known here: it is negative if the range says that it may be, or can't be
+ * otherwise.
+ */
 static int64_t load(const struct value *v, const void *into)
 {
 	const uint8_t *at = (const uint8_t *)into + v->offset;

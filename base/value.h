@@ -1,8 +1,9 @@
 /*
  * base/value.h - one typed value that a person sets, be it as an option or in a file.
  *
- * A row says where in the caller's structure it lives, its kind, range, default and unit; from that come parsing, formatting
- * and the words about it in help texts.  base/cmd.h and base/conf.h build on it.  Knows no syntax around the value.
+ * A row says where in the caller's structure it lives, its kind, range, default and unit; from that
+ * come parsing, formatting and the words about it in help texts.  base/cmd.h and base/conf.h build
+ * on it.  Knows no syntax around the value.
  */
 #pragma once
 
@@ -11,8 +12,8 @@
 #define VALUE_KIND_LIST(X)                                                                         \
 	X(VALUE_NONE, 0, "none", "takes no value")                                                 \
 	X(VALUE_BOOL, 1, "bool", "yes or no, in a bool")                                           \
-	X(VALUE_INT, 2, "int", "a whole number, decimal or 0x, in an integer of 1, 2, 4 or 8 bytes") \
-	X(VALUE_DURATION, 3, "duration", "a number with ms, s, m, h or d behind it, in milliseconds") \
+	X(VALUE_INT, 2, "int", "a whole number, decimal or 0x, in an integer of any width")        \
+	X(VALUE_DURATION, 3, "duration", "a number and ms, s, m, h or d, in milliseconds")         \
 	X(VALUE_TEXT, 4, "text", "text without control characters, in an array of char")           \
 	X(VALUE_ENUM, 5, "enum", "a name out of an enumeration, in an integer")                    \
 	X(VALUE_FLAGS, 6, "flags", "names with | between them, in an integer")
@@ -46,8 +47,8 @@ struct value {
 
 /*
  * value_parse(v, text, into, why):
- * Read ${text} and store it in the structure ${into}; NULL only checks it.  0, or -EINVAL with the structure as it was
- * and a clause appended to ${why} ("must be 1..32").
+ * Read ${text} and store it in the structure ${into}; NULL only checks it.  0, or -EINVAL with the
+ * structure as it was and a clause appended to ${why} ("must be 1..32").
  */
 int value_parse(const struct value *v, const char *text, void *into, struct buf *why);
 
@@ -57,5 +58,8 @@ int value_format(const struct value *v, const void *into, struct buf *ret);
 /* value_default(v, into): store the default; one that does not parse is our own bug and aborts. */
 void value_default(const struct value *v, void *into);
 
-/* value_range(v, ret): append what is allowed ("1..32", "yes or no", "error, info"); nothing for free text. */
+/*
+ * value_range(v, ret): append what is allowed ("1..32", "yes or no", "error, info"); nothing for
+ * free text.
+ */
 void value_range(const struct value *v, struct buf *ret);

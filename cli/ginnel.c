@@ -1,6 +1,6 @@
 /*
- * cli/ginnel.c - "ginnel VERB ...": a thin front.  A table maps each verb to a program beside this one, or to a
- * function here.
+ * cli/ginnel.c - "ginnel VERB ...": a thin front.  A table maps each verb to a program beside this
+ * one, or to a function here.
  */
 #include <errno.h>
 #include <limits.h>
@@ -110,8 +110,9 @@ static const struct cmd_option json_options[] = {
 static const struct cmd enum_commands[] = {
 	{"list", .alias = "ls", .help = "print the names of all enumerations", .run = enum_list,
 		CMD_OPTIONS(json_options)},
-	{"show", .operands = "NAME", .least = 1, .most = 1, .run = enum_show, CMD_OPTIONS(json_options),
-		.help = "print the values, names and aliases of one enumeration, with their meaning"},
+	{"show", .operands = "NAME", .least = 1, .most = 1, .run = enum_show,
+		CMD_OPTIONS(json_options),
+		.help = "print the values, names and aliases of one enumeration"},
 	{"lock", .run = enum_lock, .help = "print TYPE=VALUE=NAME for every member of every type"},
 };
 
@@ -126,7 +127,8 @@ static const struct cmd commands[] = {
 };
 
 static const struct cmd root = {
-	"ginnel", CMD_COMMANDS(commands), .help = "a private network for a team and what lives in it"};
+	"ginnel", CMD_COMMANDS(commands),
+	.help = "a private network for a team and what lives in it"};
 
 /* "help enum show" is "enum show --help"; a verb that is a program answers for itself. */
 static int help(const struct cmd_call *call, void *into)

@@ -14,7 +14,10 @@ int show_enum_list(bool json, struct buf *ret);
 /* show_enum(type, json, ret): append its members and aliases with values and documentation. */
 int show_enum(const struct enum_type *type, bool json, struct buf *ret);
 
-/* show_enum_lock(ret): append "type=value=name" for every member of every public type, "type=value=name alias" for aliases. */
+/*
+ * show_enum_lock(ret): append "type=value=name" for every member of every public type,
+ * "type=value=name alias" for aliases.
+ */
 int show_enum_lock(struct buf *ret);
 
 /* show_enum_find(name, why): the type of that name; NULL with a sentence appended to ${why}. */

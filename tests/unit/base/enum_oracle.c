@@ -1,6 +1,7 @@
 /*
- * base/enum on standard input and output, for tests/oracle/enum.t to hold against Python's enum.  A command a line, an answer a
- * line: OPERATION TYPE BOUNDARY ARGUMENT...; the last argument may contain blanks.
+ * base/enum on standard input and output, for tests/oracle/enum.t to hold against Python's enum.  A
+ * command a line, an answer a line: OPERATION TYPE BOUNDARY ARGUMENT...; the last argument may
+ * contain blanks.
  */
 #include <errno.h>
 #include <inttypes.h>

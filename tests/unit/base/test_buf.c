@@ -90,7 +90,8 @@ static void drops_and_wipes(void)
 int main(void)
 {
 	test_run("a buffer grows and keeps what was put", grows);
-	test_run("past its maximum a buffer refuses, remembers the error and keeps its contents [buf-bounded]",
+	test_run("past its maximum a buffer refuses, remembers the error and keeps its contents "
+		 "[buf-bounded]",
 		keeps_its_maximum);
 	test_run("sizes that would wrap are refused [buf-bounded]", huge_sizes);
 	test_run("a buffer of maximum 0 holds nothing and works", empty_maximum);

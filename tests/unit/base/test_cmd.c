@@ -137,27 +137,32 @@ static void refused(void)
 		{"thing zzz", "thing: unknown command zzz"},
 		{"thing item", "thing item: which command? try --help"},
 		{"thing item list --al", "thing item list: unknown option --al"},
-		{"thing item list --alll", "thing item list: unknown option --alll: did you mean --all?"},
-		{"thing item list --cuont=3", "thing item list: unknown option --cuont: did you mean --count?"},
-		{"thing item list --verbos", "thing item list: unknown option --verbos: did you mean --verbose?"},
+		{"thing item list --alll",
+			"thing item list: unknown option --alll: did you mean --all?"},
+		{"thing item list --cuont=3",
+			"thing item list: unknown option --cuont: did you mean --count?"},
+		{"thing item list --verbos",
+			"thing item list: unknown option --verbos: did you mean --verbose?"},
 		{"thing item list -x", "thing item list: unknown option -x"},
 		{"thing item list -ax", "thing item list: unknown option -x"},
 		{"thing item -a list", "thing item: unknown option -a"},
 		{"thing item list --all=yes", "thing item list: --all takes no argument"},
-		{"thing item list --count", "thing item list: --count needs an argument: --count=N"},
+		{"thing item list --count",
+			"thing item list: --count needs an argument: --count=N"},
 		{"thing item list -an", "thing item list: --count needs an argument: --count=N"},
 		{"thing item list --count=0", "thing item list: --count 0: must be 1..9"},
 		{"thing item list -n99", "thing item list: --count 99: must be 1..9"},
 		{"thing item list -n", "thing item list: --count needs an argument: --count=N"},
-		{"thing item list --level=eror",
-			"thing item list: --level eror: no log_level is called \"eror\": did you mean error?"},
-		{"thing item list -t 1234567890123456", "thing item list: --tag 1234567890123456: is too long"},
-		{"thing item list a b c d",
-			"thing item list: too many arguments: usage: thing item list [OPTION...] [FILE...]"},
-		{"thing item remove",
-			"thing item remove: something is missing: usage: thing item remove [OPTION...] FILE"},
+		{"thing item list --level=eror", "thing item list: --level eror: no log_level is "
+						 "called \"eror\": did you mean error?"},
+		{"thing item list -t 1234567890123456",
+			"thing item list: --tag 1234567890123456: is too long"},
+		{"thing item list a b c d", "thing item list: too many arguments: usage: thing "
+					    "item list [OPTION...] [FILE...]"},
+		{"thing item remove", "thing item remove: something is missing: usage: thing item "
+				      "remove [OPTION...] FILE"},
 		{"thing item list --\x1b[2J\n", "thing item list: unknown option --?[2J?"},
-		{"thing a\x01" "b", "thing: unknown command a?b"},
+		{"thing a\x01z", "thing: unknown command a?z"},
 		{"thing item list --=x", "thing item list: unknown option --"},
 	};
 
@@ -198,7 +203,8 @@ static void dumps(void)
 
 	cmd_dump(&root, &b);
 	CHECK(strstr(buf_str(&b), "command\tthing item list\tls\t[FILE...]\tlist them\n"));
-	CHECK(strstr(buf_str(&b), "option\tthing item list\t--count\t-n\t--number\tN\tint\t1..9\t3\thow many\n"));
+	CHECK(strstr(buf_str(&b),
+		"option\tthing item list\t--count\t-n\t--number\tN\tint\t1..9\t3\thow many\n"));
 	CHECK(strstr(buf_str(&b), "option\tthing\t--verbose\t-v\t-\t-\t-\t-\t-\tsay more\n"));
 	CHECK(strstr(buf_str(&b), "option\tthing\t--help\t-h\t"));
 	CHECK(!strstr(buf_str(&b), "\t\t"));
@@ -215,7 +221,8 @@ static const char *completed(const char *line)
 	buf_puts(&script, "bash -c '");
 	cmd_completion_bash(&root, &script);
 	buf_printf(&script,
-		"\nCOMP_WORDS=(%s); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _thing; echo \"${COMPREPLY[*]}\"'",
+		"\nCOMP_WORDS=(%s); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _thing; echo "
+		"\"${COMPREPLY[*]}\"'",
 		line);
 	p = popen(buf_str(&script), "r");
 	CHECK(p);
@@ -227,7 +234,8 @@ static const char *completed(const char *line)
 
 static void completion(void)
 {
-	CHECK_STR(completed("thing \"\""), "item exec --verbose --help --completion --dump-options\n");
+	CHECK_STR(completed("thing \"\""),
+		"item exec --verbose --help --completion --dump-options\n");
 	CHECK_STR(completed("thing it"), "item\n");
 	CHECK_STR(completed("thing item ls --n"), "--name\n");
 	CHECK_STR(completed("thing item list -v --level = e"), "error\n");
@@ -259,13 +267,19 @@ static void statuses(void)
 
 int main(void)
 {
-	test_run("options are taken long, short, bundled, by alias, before and behind operands [cmd-parse]", accepted);
+	test_run("options are taken long, short, bundled, by alias, before and behind operands "
+		 "[cmd-parse]",
+		accepted);
 	test_run("a lone dash is an operand, and so is all behind -- [cmd-parse]", operands);
 	test_run("what follows the name of another program is left as it is [cmd-raw]", raw);
-	test_run("a wrong command line is answered with one line that says what is wrong [cmd-errors]", refused);
+	test_run("a wrong command line is answered with one line that says what is wrong "
+		 "[cmd-errors]",
+		refused);
 	test_run("--help is made of the rows, wherever it stands [cmd-help]", helps);
 	test_run("the dump has every command and option [cmd-dump]", dumps);
-	test_run("bash completes commands, options and the names of enumerations [cmd-completion]", completion);
-	test_run("the exit status is that of the command, or the caller's for a wrong command line", statuses);
+	test_run("bash completes commands, options and the names of enumerations [cmd-completion]",
+		completion);
+	test_run("the exit status is that of the command, or the caller's for a wrong command line",
+		statuses);
 	return test_done();
 }

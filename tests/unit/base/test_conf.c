@@ -55,7 +55,9 @@ static void accepted(void)
 	CHECK_EQ(s.port, 51820);
 	CHECK_STR(parse("# nothing\n\n   \n\t# port = 7"), "");
 	CHECK_EQ(s.port, 51820);
-	CHECK_STR(parse("port=7\n log-level\t=  info  \nwait = 2m\r\npath = a b # c\nenabled = yes"), "");
+	CHECK_STR(
+		parse("port=7\n log-level\t=  info  \nwait = 2m\r\npath = a b # c\nenabled = yes"),
+		"");
 	CHECK_EQ(s.port, 7);
 	CHECK_EQ(s.level, LOG_LEVEL_INFO);
 	CHECK_EQ(s.wait_ms, 120000);
@@ -96,8 +98,10 @@ static void hostile(void)
 
 	CHECK_STR(parse_bytes("port = 7\0", 9), "f.conf:1:9: a control character\n");
 	CHECK_STR(parse("path = a\x1b[2J"), "f.conf:1:9: a control character\n");
-	CHECK_STR(parse("path = \"a\\n\""), "f.conf:1:10: only \\\" and \\\\ are known after a backslash\n");
-	CHECK_STR(parse("path = \"a\\"), "f.conf:1:10: only \\\" and \\\\ are known after a backslash\n");
+	CHECK_STR(parse("path = \"a\\n\""),
+		"f.conf:1:10: only \\\" and \\\\ are known after a backslash\n");
+	CHECK_STR(parse("path = \"a\\"),
+		"f.conf:1:10: only \\\" and \\\\ are known after a backslash\n");
 	CHECK_STR(parse("path = \"a\" b"), "f.conf:1:11: nothing may follow the closing quote\n");
 	buf_puts(&b, "path = ");
 	for (int i = 0; i < 70000; i++)
@@ -148,8 +152,8 @@ static void environment(void)
 	setenv("TEST_CONF_LEVEL", "lo\nud", 1);
 	CHECK_EQ(conf_environment(rows, N, &s, &errors), -EINVAL);
 	CHECK_EQ(s.port, 99);
-	CHECK_STR(buf_str(&errors),
-		"$TEST_CONF_LEVEL: no log_level is called \"lo?ud\"; there are silent, error, info, verbose\n");
+	CHECK_STR(buf_str(&errors), "$TEST_CONF_LEVEL: no log_level is called \"lo?ud\"; there are "
+				    "silent, error, info, verbose\n");
 }
 
 static void dump(void)
@@ -199,9 +203,11 @@ static void described(void)
 int main(void)
 {
 	test_run("settings are read, comments and blanks are not [conf-parse]", accepted);
-	test_run("all errors of a file are reported at once, with line and column [conf-errors]", refused_all_at_once);
+	test_run("all errors of a file are reported at once, with line and column [conf-errors]",
+		refused_all_at_once);
 	test_run("hostile files are refused and change nothing [conf-hostile]", hostile);
-	test_run("random files are read or refused, and change nothing when refused [conf-hostile]", random_bytes);
+	test_run("random files are read or refused, and change nothing when refused [conf-hostile]",
+		random_bytes);
 	test_run("the environment overrides, or is refused as a whole", environment);
 	test_run("the dump explains each setting [conf-dump]", dump);
 	test_run("what was dumped is read back to the same [conf-dump]", dump_comes_back);

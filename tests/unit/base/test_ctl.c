@@ -88,12 +88,12 @@ static void malformed(void)
 		{"00 00 0001", -EPROTONOSUPPORT},
 		{"02 00 0001", -EPROTONOSUPPORT},
 		{"02", -EPROTONOSUPPORT},
-		{"01 01 0001", -EBADMSG},			/* the zero byte */
-		{"01 00 0001 0001 01 0007 00000000000000", -EBADMSG},	/* a number of seven bytes */
+		{"01 01 0001", -EBADMSG},                             /* the zero byte */
+		{"01 00 0001 0001 01 0007 00000000000000", -EBADMSG}, /* a number of seven bytes */
 		{"01 00 0001 0001 01 0009 000000000000000000", -EBADMSG},
 		{"01 00 0001 0001 01 0000", -EBADMSG},
-		{"01 00 0001 0001 02 0003 610062", -EBADMSG},	/* NUL in text */
-		{"01 00 0001 0001 00 0000", -EBADMSG},		/* no such kind */
+		{"01 00 0001 0001 02 0003 610062", -EBADMSG}, /* NUL in text */
+		{"01 00 0001 0001 00 0000", -EBADMSG},        /* no such kind */
 		{"01 00 0001 0001 04 0000", -EBADMSG},
 		{"01 00 0001 0001 ff 0000", -EBADMSG},
 		{"01 00 0001 0001 03 ffff 00", -EBADMSG},
@@ -355,12 +355,17 @@ int main(void)
 	test_run("what is encoded is decoded to the same [ctl-frame]", round_trip);
 	test_run("a frame cut short within a field is refused [ctl-hostile]", cut_short);
 	test_run("other versions, kinds and lengths are refused [ctl-hostile]", malformed);
-	test_run("random frames are refused, or every field lies within them [ctl-hostile]", random_frames);
+	test_run("random frames are refused, or every field lies within them [ctl-hostile]",
+		random_frames);
 	test_run("a field that does not fit is not half put [ctl-frame]", too_big);
-	test_run("descriptors arrive close-on-exec; what nobody takes is closed [ctl-fds]", passes_descriptors);
-	test_run("too many descriptors, too long packets and cut control data leak nothing [ctl-fds]", never_leaks);
+	test_run("descriptors arrive close-on-exec; what nobody takes is closed [ctl-fds]",
+		passes_descriptors);
+	test_run("too many descriptors, too long packets and cut control data leak nothing "
+		 "[ctl-fds]",
+		never_leaks);
 	test_run("the greatest packet and the most descriptors pass", exactly_the_maximum);
-	test_run("a full socket, an empty one and a closed one are told apart, without a signal", ends_of_the_stream);
+	test_run("a full socket, an empty one and a closed one are told apart, without a signal",
+		ends_of_the_stream);
 	test_run("strangers are told from root and from ourselves [ctl-peer]", peers);
 	return test_done();
 }

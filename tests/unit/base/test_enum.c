@@ -144,8 +144,10 @@ static void sets(void)
 
 int main(void)
 {
-	test_run("a member is found by value, name and alias, whole names only [enum-names]", names);
-	test_run("members come in the order of definition, aliases are not among them [enum-names]", order);
+	test_run(
+		"a member is found by value, name and alias, whole names only [enum-names]", names);
+	test_run("members come in the order of definition, aliases are not among them [enum-names]",
+		order);
 	test_run("a table has each member's row, and none for a stranger [enum-table]", tables);
 	test_run("an unknown name is answered with the nearest, or with all [enum-names]", unknown);
 	test_run("sets are named and read, and boundaries are kept [enum-flags]", sets);

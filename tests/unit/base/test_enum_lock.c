@@ -67,8 +67,10 @@ static void nothing_unlocked(void)
 static void all_declared(void)
 {
 	/* Declarations in headers, as the preprocessor's input has them. */
-	FILE *p = popen("cd '" SOURCE_ROOT "' && cat */*.h | sed -n "
-			"'s/^\\(ENUM\\|FLAGS\\)_DECLARE\\(_ALIASES\\)\\?(\\([a-z_0-9]*\\),.*/\\3/p'", "r");
+	FILE *p =
+		popen("cd '" SOURCE_ROOT "' && cat */*.h | sed -n "
+		      "'s/^\\(ENUM\\|FLAGS\\)_DECLARE\\(_ALIASES\\)\\?(\\([a-z_0-9]*\\),.*/\\3/p'",
+			"r");
 	char name[100];
 	unsigned declared = 0, absent = 0;
 
@@ -127,7 +129,8 @@ int main(void)
 	show_enum_lock(&ours);
 	test_run("no locked name or number has changed or gone [enum-lock]", nothing_changed);
 	test_run("every public name and number is locked [enum-lock]", nothing_unlocked);
-	test_run("every enumeration that a header declares is in \"ginnel enum list\" [enum-list]", all_declared);
+	test_run("every enumeration that a header declares is in \"ginnel enum list\" [enum-list]",
+		all_declared);
 	test_run("names are plain and none is there twice [enum-list]", well_formed);
 	test_run("the comparison sees a change", comparison_works);
 	buf_done(&ours);

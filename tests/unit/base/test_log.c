@@ -181,11 +181,15 @@ static void threads(void)
 int main(void)
 {
 	unsetenv("JOURNAL_STREAM");
-	test_run("a line is written at its level and above, and its arguments are evaluated only then", levels);
+	test_run("a line is written at its level and above, and its arguments are evaluated only "
+		 "then",
+		levels);
 	test_run("under systemd's journal a line starts with its priority", journal);
-	test_run("control characters from outside can't break or forge a line [log-neutral]", control_characters);
+	test_run("control characters from outside can't break or forge a line [log-neutral]",
+		control_characters);
 	test_run("an overlong line is cut, stays one line, and errno survives", long_lines);
-	test_run("the limit passes a burst of five and counts what it held back [log-limit]", limited);
+	test_run("the limit passes a burst of five and counts what it held back [log-limit]",
+		limited);
 	test_run("each place that logs has a limit of its own [log-limit]", limited_lines);
 	test_run("lines of several threads do not mix", threads);
 	return test_done();

@@ -50,7 +50,8 @@ static void huge(void)
 int main(void)
 {
 	test_run("integers are read in their byte order", reads);
-	test_run("a read past the end gives zero and so does every read after it [rd-sticky]", sticky);
+	test_run("a read past the end gives zero and so does every read after it [rd-sticky]",
+		sticky);
 	test_run("a length near SIZE_MAX does not wrap [rd-sticky]", huge);
 	return test_done();
 }

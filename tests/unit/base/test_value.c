@@ -72,8 +72,8 @@ static void numbers(void)
 
 static void no_numbers(void)
 {
-	static const char *const texts[] = {"", " 1", "1 ", "+1", "--1", "0x", "0x-1", "0x0x1", "0x 1",
-		"1x", "- 1", "-", "1e3", "1.0", "\t1", "99999999999999999999", "１", "-0x"};
+	static const char *const texts[] = {"", " 1", "1 ", "+1", "--1", "0x", "0x-1", "0x0x1",
+		"0x 1", "1x", "- 1", "-", "1e3", "1.0", "\t1", "99999999999999999999", "１", "-0x"};
 
 	for (size_t i = 0; i < array_size(texts); i++)
 		CHECK_STR(through(&port, texts[i]), "!must be 0..65535");
@@ -96,7 +96,8 @@ static void durations(void)
 
 static void words(void)
 {
-	static const char *const yes[] = {"yes", "on", "true", "1"}, *const no[] = {"no", "off", "false", "0"};
+	static const char *const yes[] = {"yes", "on", "true", "1"}, *const no[] = {"no", "off",
+									     "false", "0"};
 
 	for (size_t i = 0; i < 4; i++) {
 		CHECK_STR(through(&on, yes[i]), "yes");
