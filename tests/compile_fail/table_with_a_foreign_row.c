@@ -1,6 +1,5 @@
 /* A per-member table has a row for a member of another type. */
-/* message: no member named .OTHER_ONE.|case value .*not in enumerated type|array index in
- * init|excess elements */
+/* message: no member named .OTHER_ONE.|not in enumerated type|index in init|excess elements */
 #include "base/enum.h"
 
 #define OTHER_LIST(X) X(OTHER_ONE, 7, "one", "")
