@@ -1,11 +1,11 @@
 /*
  * tunnel/options.h - the command line and the environment of ginnel-wg, as wireguard-go has them.
  *
- * Pure: looks at its arguments only, prints nothing unless it is told where to.
+ * Pure: looks at its arguments only; prints where it is told to.
  */
 #pragma once
 
-#include "base/enum.h"
+#include "base/cmd.h"
 #include "base/log.h"
 
 #include <stdio.h>
@@ -19,17 +19,22 @@
 ENUM_DECLARE(options_action, OPTIONS_ACTION_LIST);
 
 struct options {
-	enum options_action	 action;
 	bool			 foreground;
+	bool			 version;
 	unsigned		 workers;	/* 0: one for each processor */
+	/* set by options_parse() */
+	enum options_action	 action;
 	const char		*name;		/* borrowed from argv; set for OPTIONS_RUN */
 };
 
+/* The table of options, for --help, --dump-options and the test that the manual has them all. */
+extern const struct cmd options_cmd;
+
 /*
  * options_parse(argc, argv, ret, err): -EINVAL after one line to ${err} that says what is wrong.  No name at all, or
- * more than one, is OPTIONS_HELP, for which wireguard-go exits with 0 too.
+ * more than one, is OPTIONS_HELP, for which wireguard-go exits with 0 too.  ${argv} is reordered.
  */
-int options_parse(int argc, char *const argv[], struct options *ret, FILE *err);
+int options_parse(int argc, char *argv[], struct options *ret, FILE *err);
 
 /* options_usage(program, out), options_version(out). */
 void options_usage(const char *program, FILE *out);

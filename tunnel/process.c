@@ -1,0 +1,200 @@
+#include "tunnel/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+int process_adopt_fd(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+		fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		return -errno;
+	return 0;
+}
+
+static int close_between(unsigned first, unsigned last)
+{
+	int fd;
+
+	if (first > last || syscall(SYS_close_range, first, last, 0) >= 0)
+		return 0;
+	if (errno != ENOSYS && errno != EPERM)
+		return -errno;
+	/* Before Linux 5.9, or where a container's filter does not know the call. */
+	for (fd = (int)first; fd < (int)min(last, 65536u); fd++)
+		close(fd);
+	return 0;
+}
+
+int process_close_others(const int keep[], size_t n)
+{
+	unsigned first = 3;
+	int fd;
+
+	for (;;) {
+		/* The lowest that is kept from here on. */
+		unsigned next = UINT_MAX;
+		int r;
+
+		for (size_t i = 0; i < n; i++)
+			if (keep[i] >= (int)first)
+				next = min(next, (unsigned)keep[i]);
+		r = close_between(first, next == UINT_MAX ? next : next - 1);
+		if (r < 0)
+			return r;
+		if (next == UINT_MAX)
+			break;
+		first = next + 1;
+	}
+	do {
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			return -errno;
+		/* The three standard ones outlive an exec. */
+		if (fd <= 2)
+			fcntl(fd, F_SETFD, 0);
+	} while (fd <= 2);
+	close(fd);
+	return 0;
+}
+
+/* Put /dev/null on the standard descriptors from ${first} to ${last}. */
+static int null_over(int first, int last)
+{
+	cleanup(close_fd) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0)
+		return -errno;
+	for (int fd = first; fd <= last; fd++)
+		if (dup2(null, fd) < 0)
+			return -errno;
+	if (null <= 2)
+		null = -1; /* it took the place of one that was closed */
+	return 0;
+}
+
+/* The parent's end: 0 when the child said that it is ready, 1 when it is gone without.  No cleanup: all that we have is its. */
+static _Noreturn void wait_for_child(pid_t child, int ready_fd)
+{
+	char byte;
+	ssize_t n;
+
+	do {
+		n = read(ready_fd, &byte, 1);
+	} while (n < 0 && errno == EINTR);
+	if (n == 1)
+		_exit(0);
+	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		;
+	_exit(1);
+}
+
+int process_daemonise(int *ret_ready_fd)
+{
+	int ends[2], r;
+	pid_t child;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	child = fork();
+	if (child < 0) {
+		r = -errno;
+		close(ends[0]);
+		close(ends[1]);
+		return r;
+	}
+	if (child) {
+		close(ends[1]);
+		wait_for_child(child, ends[0]);
+	}
+	close(ends[0]);
+	/* fork() leaves neither a leader of a process group nor of a session: this works. */
+	r = setsid() < 0 || chdir("/") < 0 ? -errno : null_over(0, 1);
+	if (r < 0)
+		_exit(1);
+	*ret_ready_fd = ends[1];
+	return 0;
+}
+
+void process_ready(int ready_fd, bool keep_stderr)
+{
+	if (ready_fd < 0)
+		return;
+	if (!keep_stderr)
+		null_over(2, 2);
+	/* Without a parent nobody waits; SIGPIPE is ignored by then, or ends what nobody started. */
+	while (write(ready_fd, "", 1) < 0 && errno == EINTR)
+		;
+	close(ready_fd);
+}
+
+int process_protect(void)
+{
+	static const struct rlimit none = {0, 0};
+
+	umask(077);
+	if (setrlimit(RLIMIT_CORE, &none) < 0)
+		return -errno;
+	return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+#define KEPT_CAPABILITIES                                                                          \
+	(1u << CAP_NET_ADMIN | 1u << CAP_NET_BROADCAST | 1u << CAP_NET_BIND_SERVICE)
+
+int process_drop_privileges(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct caps[2];
+
+	/* No program that is executed later brings any back. */
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL)
+		return -errno;
+	for (unsigned cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+		/* Without CAP_SETPCAP the set stays; no_new_privs suffices. */
+		if ((cap >= 32 || !(KEPT_CAPABILITIES >> cap & 1)) &&
+			prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno != EPERM)
+			return -errno;
+	if (syscall(SYS_capget, &header, caps) < 0)
+		return -errno;
+	caps[0].permitted &= KEPT_CAPABILITIES;
+	caps[1].permitted = 0;
+	for (int i = 0; i < 2; i++) {
+		caps[i].effective = caps[i].permitted;
+		caps[i].inheritable = 0;
+	}
+	return syscall(SYS_capset, &header, caps) < 0 ? -errno : 0;
+}
+
+int process_signals(int *ret_fd)
+{
+	sigset_t set;
+	int fd;
+
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	/* Somebody who started us with them ignored would never be able to end us. */
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
+}
