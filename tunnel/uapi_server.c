@@ -330,6 +330,9 @@ static void turn_away(struct uapi_server *s)
 	log_limited(LOG_LEVEL_ERROR, "uapi: a client was turned away: too many open descriptors");
 	close_fd(&s->spare_fd);
 	fd = accept4(s->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	/* It was not enough, for others took it or the whole machine has none: then one of ours goes, the one silent longest. */
+	if (fd < 0 && errno != EAGAIN && !TAILQ_EMPTY(&s->clients))
+		close_client(TAILQ_FIRST(&s->clients));
 	close_fd(&fd);
 	s->spare_fd = fcntl(s->listener.fd, F_DUPFD_CLOEXEC, 0);
 }
@@ -338,6 +341,12 @@ static void listener_ready(struct loop_source *source, uint32_t events)
 {
 	struct uapi_server *s = container_of(source, struct uapi_server, listener);
 
+	/* Somebody who shares it shut it down: accept() would say no more than -EAGAIN. */
+	if (events & (EPOLLHUP | EPOLLERR)) {
+		log_error("uapi: the listening socket was shut down");
+		gone(s);
+		return;
+	}
 	for (int i = 0; i < 16; i++) {
 		int r = accept_one(s);
 
@@ -351,7 +360,7 @@ static void listener_ready(struct loop_source *source, uint32_t events)
 			turn_away(s);
 			return;
 		case EBADF:
-		case EINVAL: /* somebody shut it down */
+		case EINVAL:
 		case ENOTSOCK:
 		case EOPNOTSUPP:
 			log_error("uapi: the socket failed: %s", strerror(-r));
