@@ -16,6 +16,8 @@ struct reader {
 	void			*into;	/* NULL: only check */
 	struct buf		*errors;
 	bool			 bad;
+	/* Scratch of full size from the start: what was checked can't fail to be stored. */
+	struct buf		 value, why;
 };
 
 static bool is_blank(char c)
@@ -80,11 +82,13 @@ static size_t unquote(
 
 static void read_line(struct reader *r, size_t number, const char *line, size_t len)
 {
-	cleanup(buf_done) struct buf value = buf_of_max(VALUE_MAX), why = buf_of_max(CLAUSE_MAX);
+	struct buf *value = &r->value, *why = &r->why;
 	const struct conf_row *row;
 	size_t key = 0, key_end, at;
 	size_t bad_at;
 
+	buf_clear(value);
+	buf_clear(why);
 	for (size_t i = 0; i < len; i++) {
 		if (((unsigned char)line[i] < ' ' && line[i] != '\t') || line[i] == 0x7f) {
 			complain(r, number, i, "a control character");
@@ -109,31 +113,31 @@ static void read_line(struct reader *r, size_t number, const char *line, size_t 
 	for (at++; at < len && is_blank(line[at]);)
 		at++;
 
-	row = find_row(r, line + key, key_end - key, &why);
+	row = find_row(r, line + key, key_end - key, why);
 	if (!row) {
-		complain(r, number, key, buf_str(&why));
+		complain(r, number, key, buf_str(why));
 		return;
 	}
 	if (r->seen[row - r->rows]) {
-		buf_printf(&why, "%s was set before, in line %zu", row->key,
+		buf_printf(why, "%s was set before, in line %zu", row->key,
 			r->seen[row - r->rows]);
-		complain(r, number, key, buf_str(&why));
+		complain(r, number, key, buf_str(why));
 		return;
 	}
 	r->seen[row - r->rows] = number;
 
-	bad_at = unquote(line, at, len, &value, &why);
+	bad_at = unquote(line, at, len, value, why);
 	if (bad_at != SIZE_MAX) {
-		complain(r, number, bad_at, buf_str(&why));
+		complain(r, number, bad_at, buf_str(why));
 		return;
 	}
-	if (value.error) {
+	if (value->error) {
 		complain(r, number, at, "the value is too long");
 		return;
 	}
-	buf_printf(&why, "%s: ", row->key);
-	if (value_parse(&row->value, buf_str(&value), r->into, &why))
-		complain(r, number, at, why.error ? "the value is wrong" : buf_str(&why));
+	buf_printf(why, "%s: ", row->key);
+	if (value_parse(&row->value, buf_str(value), r->into, why))
+		complain(r, number, at, why->error ? "the value is wrong" : buf_str(why));
 }
 
 static void read_lines(struct reader *r, const char *text, size_t len)
@@ -153,6 +157,23 @@ static void read_lines(struct reader *r, const char *text, size_t len)
 	}
 }
 
+static void reader_done(struct reader *r)
+{
+	free(r->seen);
+	buf_done(&r->value);
+	buf_done(&r->why);
+}
+
+/* An empty buffer that never has to grow, not even for buf_str(). */
+static int scratch(struct buf *ret, size_t size)
+{
+	*ret = buf_of_max(size + 1);
+	if (!buf_reserve(ret, size + 1))
+		return ret->error;
+	ret->max = size;
+	return 0;
+}
+
 void conf_default(const struct conf_row rows[], size_t n, void *into)
 {
 	for (size_t i = 0; i < n; i++)
@@ -162,12 +183,11 @@ void conf_default(const struct conf_row rows[], size_t n, void *into)
 int conf_parse(const struct conf_row rows[], size_t n, const char *file, const char *text,
 	size_t len, void *into, struct buf *errors)
 {
-	struct reader r = {.rows = rows, .n = n, .file = file, .errors = errors};
-	cleanup(free_ptr) size_t *seen = calloc(max(n, (size_t)1), sizeof(*seen));
+	cleanup(reader_done) struct reader r = {.rows = rows, .n = n, .file = file, .errors = errors};
 
-	if (!seen)
+	r.seen = calloc(max(n, (size_t)1), sizeof(*r.seen));
+	if (!r.seen || scratch(&r.value, VALUE_MAX) || scratch(&r.why, CLAUSE_MAX))
 		return -ENOMEM;
-	r.seen = seen;
 	read_lines(&r, text, len);
 	if (r.bad)
 		return -EINVAL;
