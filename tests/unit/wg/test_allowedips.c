@@ -747,22 +747,22 @@ static void threads(void)
 
 int main(void)
 {
-	test_run("an empty table holds nobody [allowedips-longest]", empty);
-	test_run("the longest IPv4 prefix wins [allowedips-longest]", longest);
-	test_run("the longest IPv6 prefix wins, /0 to /128 [allowedips-longest]", longest6);
-	test_run("one prefix of each length, one in another, parts at the right bit [allowedips-longest]",
+	test_run("an empty table holds nobody [trie-longest]", empty);
+	test_run("the longest IPv4 prefix wins [trie-longest]", longest);
+	test_run("the longest IPv6 prefix wins, /0 to /128 [trie-longest] [trie-families] [trie-default]", longest6);
+	test_run("one prefix of each length, one in another, parts at the right bit [trie-longest]",
 		every_length);
-	test_run("a prefix that exists moves to its new owner [allowedips-move]", moves);
-	test_run("an owner's prefixes are listed as they came, masked [allowedips-order]", order);
-	test_run("only the owner's exact prefix is removed [allowedips-remove]", foreign_removal);
-	test_run("nodes that serve nobody go [allowedips-remove]", intermediate_nodes);
-	test_run("a wrong family or length is refused [allowedips-longest]", bad_arguments);
-	test_run("without memory nothing is changed [allowedips-memory]", no_memory);
-	test_run("130,560 prefixes of one owner come and go [allowedips-scale]", big_peer);
-	test_run("30,000 owners come and go [allowedips-scale]", many_peers);
-	test_run("random changes agree with a search of the whole list [allowedips-longest]",
+	test_run("a prefix that exists moves to its new owner [trie-move-prefix]", moves);
+	test_run("an owner's prefixes are listed as they came, masked [trie-order] [trie-mask]", order);
+	test_run("only the owner's exact prefix is removed [trie-remove-exact]", foreign_removal);
+	test_run("nodes that serve nobody go [trie-remove-peer]", intermediate_nodes);
+	test_run("a wrong family or length is refused [trie-bad-cidr]", bad_arguments);
+	test_run("without memory nothing is changed [trie-memory]", no_memory);
+	test_run("130,560 prefixes of one owner come and go [trie-many-prefixes]", big_peer);
+	test_run("30,000 owners come and go [trie-many-peers]", many_peers);
+	test_run("random changes agree with a search of the whole list [trie-longest]",
 		against_model);
 	test_run("readers beside the writer see the old owner or the new one, never none "
-		 "[allowedips-readers]", threads);
+		 "[trie-readers]", threads);
 	return test_done();
 }

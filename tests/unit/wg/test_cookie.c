@@ -372,20 +372,20 @@ static void constant_time(void)
 
 int main(void)
 {
-	test_run("MACs and cookies are those that other libraries compute [mac1] [cookie-reply]", vectors);
-	test_run("a response is asked for a cookie like an initiation [cookie-reply]", response);
-	test_run("a message whose mac1 is not for our key is refused [mac1]", wrong_mac1);
-	test_run("without load mac2 is not looked at [mac2]", not_under_load);
-	test_run("without a cookie no mac2 is right, zero or guessed [mac2]", no_cookie_no_mac2);
-	test_run("a cookie is good for one address and one port [cookie-address]", address_and_port);
-	test_run("a cookie is accepted while its secret is younger than 120 s [cookie-age]", secret_age);
-	test_run("a clock that begins at zero makes one secret [cookie-age]", clock_at_zero);
-	test_run("a cookie is used for 115 s and wiped [cookie-age]", cookie_age);
-	test_run("a message takes one cookie, and only the last message does [cookie-once]",
+	test_run("MACs and cookies are those that other libraries compute [mac-mac1-key] [mac-mac2-key] [cookie-reply-bytes]", vectors);
+	test_run("a response is asked for a cookie like an initiation [cookie-reply-response] [cookie-reply-receiver]", response);
+	test_run("a message whose mac1 is not for our key is refused [mac-mac1-key]", wrong_mac1);
+	test_run("without load mac2 is not looked at [load-idle-mac1-only]", not_under_load);
+	test_run("without a cookie no mac2 is right, zero or guessed [mac-mac2-zero]", no_cookie_no_mac2);
+	test_run("a cookie is good for one address and one port [mac-cookie-port] [mac-cookie-address]", address_and_port);
+	test_run("a cookie is accepted while its secret is younger than 120 s [cookie-secret-age]", secret_age);
+	test_run("a clock that begins at zero makes one secret [cookie-secret-age]", clock_at_zero);
+	test_run("a cookie is used for 115 s and wiped [cookie-use-age]", cookie_age);
+	test_run("a message takes one cookie, and only the last message does [cookie-consume-once]",
 		one_cookie_per_mac1);
-	test_run("a cookie that nobody asked for is refused [cookie-once]", unasked);
-	test_run("a cookie from another peer, or with a bit wrong, is refused [cookie-reply]",
+	test_run("a cookie that nobody asked for is refused [cookie-consume-outstanding]", unasked);
+	test_run("a cookie from another peer, or with a bit wrong, is refused [cookie-reply-aad]",
 		foreign_and_corrupted);
-	test_run("both MACs are compared in constant time [mac1] [mac2]", constant_time);
+	test_run("both MACs are compared in constant time [mac-mac1-key] [mac-mac2-key]", constant_time);
 	return test_done();
 }

@@ -386,18 +386,18 @@ static void against_model(void)
 
 int main(void)
 {
-	test_run("five at once, then 20 a second [rate-limit]", burst);
-	test_run("a message costs 50 ms exactly, and nothing when refused [rate-limit]", exact_edge);
-	test_run("nobody saves up more than five [rate-limit]", no_more_than_full);
-	test_run("whoever floods gets 20 a second in the long run [rate-limit]", long_run);
-	test_run("IPv4 counts by host, IPv6 by /64, no port counts [rate-limit-net]", grouping);
-	test_run("a full table refuses new sources and serves the known ones [rate-limit-bound]", full);
-	test_run("who is idle for more than a second is forgotten [rate-limit-idle]", collected);
-	test_run("a flood that is refused is not idle [rate-limit-idle]", busy_is_not_idle);
-	test_run("memory grows with the sources and shrinks with them [rate-limit-bound]", memory);
-	test_run("a clock that stands still earns nothing [rate-limit-clock]", clock_stands);
-	test_run("a clock that jumps neither locks out nor lets through [rate-limit-clock]", clock_jumps);
-	test_run("without memory new sources are refused, known ones kept [rate-limit-bound]", no_memory);
-	test_run("many sources agree with one bucket each [rate-limit]", against_model);
+	test_run("five at once, then 20 a second [limiter-burst]", burst);
+	test_run("a message costs 50 ms exactly, and nothing when refused [limiter-exact-cost]", exact_edge);
+	test_run("nobody saves up more than five [limiter-burst]", no_more_than_full);
+	test_run("whoever floods gets 20 a second in the long run [limiter-rate]", long_run);
+	test_run("IPv4 counts by host, IPv6 by /64, no port counts [limiter-v4-32] [limiter-v6-64]", grouping);
+	test_run("a full table refuses new sources and serves the known ones [limiter-bounded]", full);
+	test_run("who is idle for more than a second is forgotten [limiter-collect]", collected);
+	test_run("a flood that is refused is not idle [limiter-collect]", busy_is_not_idle);
+	test_run("memory grows with the sources and shrinks with them [limiter-bounded]", memory);
+	test_run("a clock that stands still earns nothing [limiter-rate]", clock_stands);
+	test_run("a clock that jumps neither locks out nor lets through [limiter-rate]", clock_jumps);
+	test_run("without memory new sources are refused, known ones kept [limiter-bounded]", no_memory);
+	test_run("many sources agree with one bucket each [limiter-rate]", against_model);
 	return test_done();
 }

@@ -198,7 +198,7 @@ int main(void)
 	test_run("the window reaches 8,128 behind the greatest, wherever in the ring [replay-window]", edge);
 	test_run("a counter behind the window is refused though never seen [replay-window]", behind);
 	test_run("a jump clears what it passes, whatever its length [replay-window]", jumps_by_window);
-	test_run("the last counter before the limit is taken, the limit refused [replay-limit]", limit);
+	test_run("the last counter before the limit is taken, the limit refused [rx-counter-limit]", limit);
 	test_run("a refused counter leaves the window as it was [replay-window]", refusal_changes_nothing);
 	test_run("random walks agree with a set of all seen counters [replay-window]", against_model);
 	return test_done();
