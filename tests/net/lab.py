@@ -21,7 +21,6 @@ import traceback
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(TOP, "tests", "peer"))
-import wgpeer  # noqa: E402
 
 WG = os.environ.get("WG") or os.path.join(TOP, "build", "bin", "ginnel-wg")
 WIREGUARD_GO = os.environ.get("WIREGUARD_GO", "/usr/bin/wireguard-go")

@@ -158,7 +158,8 @@ ns_add()
 		ip netns add "$ns" && ip -n "$ns" link set lo up || return
 		# Addresses are usable at once, and nothing but the test speaks IPv6.
 		in_ns "$ns" sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 \
-			net.ipv6.conf.default.router_solicitations=0 || return
+			net.ipv6.conf.default.router_solicitations=0 \
+			net.ipv4.conf.all.promote_secondaries=1 || return
 	done
 }
 
@@ -299,7 +300,16 @@ ping6() { in_ns "$1" ping -6 -n -q -c "${3:-3}" -i 0.1 -W 2 "$2"; }
 iperf_server()
 {
 	in_ns "$1" iperf3 -s -p "$2" >"/run/lab/iperf.$1.$2" 2>&1 </dev/null &
+	iperf_pid=$!
 	within 5 lab_listens "$1" "$2"
+}
+
+# iperf_stop: end the server started last.
+iperf_stop()
+{
+	kill "$iperf_pid" 2>/dev/null
+	wait "$iperf_pid" 2>/dev/null
+	return 0
 }
 
 lab_listens() { [[ $(in_ns "$1" ss -Hltn "sport = $2") ]]; }

@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lab  # noqa: E402
 import wgpeer as w  # noqa: E402
 from lab import note, ok, same  # noqa: E402
-from wire import INNER, INNER6, PORT, SINK, Wire  # noqa: E402
+from wire import INNER, INNER6, PORT, Wire  # noqa: E402
 
 
 def after_init_gap():
@@ -164,7 +164,7 @@ def bad_responses(wire):
     def cookies(p):
         return [struct.pack("<II", w.COOKIE, p.hs["remote"]) + os.urandom(56),
                 struct.pack("<II", w.COOKIE, 0) + os.urandom(56)]
-    p = case("a cookie reply of random bytes is ignored [cookie-consume-outstanding]", cookies)
+    case("a cookie reply of random bytes is ignored [cookie-consume-outstanding]", cookies)
 
     p2 = wire.peer(endpoint=True)
     t = p2.push_only()
@@ -478,7 +478,7 @@ def counters(wire):
 def lifecycle(wire):
     p = wire.peer()
     p.handshake()
-    s, public = p.session, "public_key=" + p.key.public.hex()
+    public = "public_key=" + p.key.public.hex()
     wire.d.set(public, "remove=true")
     p.drain()
     wire.empty()
@@ -489,7 +489,6 @@ def lifecycle(wire):
     p.handshake()
     ok(p.works(), "the peer added again starts afresh [noise-timestamp-persists]")
     # Removal and return allow old timestamps again, a link that goes down does not.
-    stamp = w.tai64n()
     lab.run("ip -n d link set wg1 down")
     time.sleep(0.1)
     p.drain()

@@ -33,13 +33,13 @@ ok "what one end counts as sent the other counts as received [transfer-counters]
 
 iperf_server b 5201
 for flags in "" -R "-u -b 200M" "-P 4"; do
-	in_ns a iperf3 -c 192.168.241.2 -t 0.8 -J $flags >/run/lab/bulk 2>&1
+	in_ns a iperf3 -c 192.168.241.2 -n 20M -J $flags >/run/lab/bulk 2>&1
 	ok "bulk IPv4 data flows: iperf3 ${flags:-(plain)} [bulk]" \
 		/usr/bin/python3 -c 'import json; s = json.load(open("/run/lab/bulk"))["end"]
 r = s.get("sum_received") or s["sum"]
 assert r["bytes"] > 1e6, r; assert r.get("lost_percent", 0) < 50, r'
 done
-in_ns a iperf3 -6 -c fd00:241::2 -t 0.8 -J >/run/lab/bulk 2>&1
+in_ns a iperf3 -6 -c fd00:241::2 -n 20M -J >/run/lab/bulk 2>&1
 ok "bulk IPv6 data flows [bulk]" /usr/bin/python3 -c \
 	'import json; assert json.load(open("/run/lab/bulk"))["end"]["sum_received"]["bytes"] > 1e6'
 head -c 20000000 /dev/urandom >/run/lab/data

@@ -11,7 +11,6 @@ that what comes out of the tunnel has passed the kernel's own checks; `wire.sour
 """
 
 import os
-import socket
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))

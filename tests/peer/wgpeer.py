@@ -411,14 +411,12 @@ class UdpPeer(Peer):
         Leaves its source in .source and its type-of-service byte in .tos.
         """
         sock, end = sock or self.sock, time.monotonic() + timeout
-        while True:
-            left = end - time.monotonic()
-            if left < 0 or not select.select([sock], [], [], left)[0]:
-                return None
+        while select.select([sock], [], [], max(0, end - time.monotonic()))[0]:
             msg, anc, _, self.source = sock.recvmsg(65535, 256)
             self.tos = next((d[0] for lv, ty, d in anc if lv == socket.IPPROTO_IP and ty == socket.IP_TOS), None)
             if want is None or kind(msg) in ((want,) if isinstance(want, str) else want):
                 return msg
+        return None
 
     def drain(self):
         """Drop what has arrived; return how much that was."""
