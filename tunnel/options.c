@@ -27,6 +27,7 @@ const struct cmd options_cmd = {
 	.operands = "INTERFACE-NAME",
 	.most = CMD_MOST_ANY, /* wireguard-go answers to any number with its usage */
 	.help = "WireGuard in user space: create the interface and serve it until it is deleted",
+	.more = "Environment: LOG_LEVEL=error|info|verbose|silent, WG_PROCESS_FOREGROUND=1, and the descriptors WG_TUN_FD and WG_UAPI_FD.",
 	.run = run,
 	CMD_OPTIONS(rows),
 };
@@ -54,9 +55,11 @@ int options_parse(int argc, char *argv[], struct options *ret, FILE *err)
 	int r;
 
 	*ret = (struct options){0};
+	if (argc > 1 && (!strncmp(argv[1], "--completion", 12) || !strcmp(argv[1], "--dump-options")))
+		exit(cmd_main(&options_cmd, argc, argv, ret, 1));
 	r = cmd_parse(&options_cmd, argc, argv, ret, &call, &why);
 	if (r < 0) {
-		fprintf(err, "%s: %s\n", options_cmd.name, buf_str(&why));
+		fprintf(err, "%s\n", buf_str(&why));
 		return r;
 	}
 	if (call.help) {

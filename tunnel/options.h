@@ -32,7 +32,8 @@ extern const struct cmd options_cmd;
 
 /*
  * options_parse(argc, argv, ret, err): -EINVAL after one line to ${err} that says what is wrong.  No name at all, or
- * more than one, is OPTIONS_HELP, for which wireguard-go exits with 0 too.  ${argv} is reordered.
+ * more than one, is OPTIONS_HELP, for which wireguard-go exits with 0 too.  ${argv} is reordered.  --completion and --dump-options, as first
+ * argument, are carried out at once and end the process.
  */
 int options_parse(int argc, char *argv[], struct options *ret, FILE *err);
 
