@@ -1,8 +1,12 @@
 #include "sim.h"
+#include "wg/cookie.h"
+#include "wg/noise.h"
 
 #include <errno.h>
 
-#define DATAGRAM_MAX 2048
+#define DATAGRAM_MAX SIM_DATAGRAM_MAX
+
+unsigned sim_workers = 1;
 
 struct sim_datagram {
 	struct sim_datagram	*next;
@@ -57,6 +61,7 @@ struct sim *sim_new(unsigned workers, unsigned hosts, uint64_t seed)
 		h->sim = s;
 		h->addr = wg_addr_v4(ip, SIM_PORT);
 		h->next_ns = UINT64_MAX;
+		h->tags = must(calloc(SIM_TAGS_MAX, sizeof(*h->tags)));
 		sim_random(h, h->private_key, WG_KEY_LEN);
 		x25519_clamp(h->private_key);
 		if (x25519_new(h->private_key, &key) < 0 || wg_device_new(&config, &h->device) < 0)
@@ -75,8 +80,11 @@ void sim_free(struct sim *s)
 {
 	struct sim_datagram *g;
 
-	for (unsigned i = 0; i < s->n_hosts; i++)
+	for (unsigned i = 0; i < s->n_hosts; i++) {
 		wg_device_free(s->hosts[i].device);
+		free(s->hosts[i].tags);
+	}
+	free(s->held);
 	while ((g = s->first)) {
 		s->first = g->next;
 		free(g);
@@ -174,6 +182,8 @@ static void receive_data(
 	wg_rx_commit(w, s->now.boot_ns, src, &pkt, 1);
 	wg_rx_filter(w, &pkt, 1);
 	if (pkt.drop == WG_DROP_NONE && pkt.len) {
+		if (pkt.len >= 24)
+			h->tags[h->n_delivered % SIM_TAGS_MAX] = get_be32(pkt.packet + 20);
 		h->n_delivered++;
 		h->last_len = pkt.len;
 		memcpy(h->last, pkt.packet, pkt.len);
@@ -195,27 +205,84 @@ void sim_receive(struct sim *s, unsigned to, const struct wg_endpoint *src, cons
 	case WG_MESSAGE_INITIATION:
 	case WG_MESSAGE_RESPONSE:
 	case WG_MESSAGE_COOKIE:
-		wg_device_queue(s->hosts[to].device, src, copy, len);
+		if (wg_device_queue(s->hosts[to].device, src, copy, len) < 0)
+			wg_worker_drop(worker(s, to), WG_DROP_QUEUE_FULL, 1);
 		break;
 	default:
 		wg_worker_drop(worker(s, to), WG_DROP_MALFORMED, 1);
 	}
 }
 
-static void deliver(struct sim *s, struct sim_datagram *g)
+static void arrive(struct sim *s, const struct wg_endpoint *to, struct wg_endpoint src,
+	const void *msg, size_t len)
 {
-	struct wg_endpoint src = {.dst = s->hosts[g->from].addr};
-
-	if (s->filter && !s->filter(s, g->from, &g->to, g->bytes, &g->len))
-		return;
 	for (unsigned i = 0; i < s->n_hosts; i++) {
-		if (!wg_addr_equal(&s->hosts[i].addr, &g->to.dst))
+		if (!wg_addr_equal(&s->hosts[i].addr, &to->dst))
 			continue;
-		memcpy(src.src, g->to.dst.bytes, sizeof(src.src));
+		memcpy(src.src, to->dst.bytes, sizeof(src.src));
 		src.src_ifindex = 2;
-		sim_receive(s, i, &src, g->bytes, g->len);
+		sim_receive(s, i, &src, msg, len);
 		return;
 	}
+}
+
+static void hold(struct sim *s, const struct sim_datagram *g, enum wg_message type)
+{
+	struct sim_held *h;
+
+	if (s->n_held == s->held_cap) {
+		s->held_cap = max(2 * s->held_cap, 16u);
+		s->held = must(realloc(s->held, s->held_cap * sizeof(*s->held)));
+	}
+	h = &s->held[s->n_held++];
+	*h = (struct sim_held){.to = g->to,
+		.src = sim_endpoint(s, g->from),
+		.from = g->from,
+		.type = type,
+		.len = g->len};
+	memcpy(h->bytes, g->bytes, g->len);
+}
+
+static void deliver(struct sim *s, struct sim_datagram *g)
+{
+	enum wg_message type = wg_message_check(g->bytes, g->len);
+
+	if (s->lose[g->from] & SIM_TYPE(type))
+		return;
+	if (s->hold[g->from] & SIM_TYPE(type)) {
+		hold(s, g, type);
+		return;
+	}
+	if (s->filter && !s->filter(s, g->from, &g->to, g->bytes, &g->len))
+		return;
+	arrive(s, &g->to, sim_endpoint(s, g->from), g->bytes, g->len);
+}
+
+struct wg_endpoint sim_endpoint(const struct sim *s, unsigned i)
+{
+	return (struct wg_endpoint){.dst = s->hosts[i].addr};
+}
+
+void sim_release(struct sim *s, unsigned i)
+{
+	struct sim_held h;
+
+	if (i >= s->n_held)
+		abort();
+	h = s->held[i];
+	arrive(s, &h.to, h.src, h.bytes, h.len);
+	sim_settle(s);
+}
+
+void sim_release_all(struct sim *s)
+{
+	unsigned n = s->n_held;
+
+	for (unsigned i = 0; i < n; i++)
+		sim_release(s, i);
+	/* What was held meanwhile stays. */
+	memmove(s->held, s->held + n, (s->n_held - n) * sizeof(*s->held));
+	s->n_held -= n;
 }
 
 void sim_settle(struct sim *s)
@@ -259,6 +326,69 @@ void sim_advance(struct sim *s, uint64_t ns)
 		s->now.boot_ns = next;
 		sim_settle(s);
 	}
+}
+
+/* ---- whole situations ---- */
+
+int sim_main(const struct sim_test tests[], size_t n)
+{
+	for (sim_workers = 1; sim_workers <= 2; sim_workers++) {
+		test_note("%u worker(s)", sim_workers);
+		for (size_t i = 0; i < n; i++)
+			test_run(tests[i].name, tests[i].fn);
+	}
+	return test_done();
+}
+
+struct sim *sim_pair(uint64_t seed, bool both)
+{
+	struct sim *s = sim_new(sim_workers, 2, seed);
+
+	sim_connect(s, 0, 1, both);
+	return s;
+}
+
+struct sim *sim_session(uint64_t seed)
+{
+	struct sim *s = sim_pair(seed, false);
+
+	sim_send(s, 0, 1, 100);
+	sim_settle(s);
+	sim_send(s, 1, 0, 100);
+	sim_settle(s);
+	if (s->hosts[0].n_delivered != 1 || s->hosts[1].n_delivered != 1)
+		abort();
+	return s;
+}
+
+void sim_initiation(struct sim *s, unsigned from, unsigned to, const uint8_t timestamp[WG_TIMESTAMP_LEN],
+	uint32_t index, struct wg_initiation *ret)
+{
+	cleanup(aead_freep) struct aead *aead = NULL;
+	cleanup(x25519_freep) struct x25519 *key = NULL;
+	cleanup(x25519_freep) struct x25519 *ephemeral = NULL;
+	uint8_t private[WG_KEY_LEN], static_static[WG_KEY_LEN];
+	struct cookie_maker maker;
+	struct noise_self self;
+	struct noise_state state;
+
+	sim_random(&s->hosts[from], private, sizeof(private));
+	if (aead_new(&aead) < 0 || x25519_new(private, &ephemeral) < 0 ||
+		x25519_new(s->hosts[from].private_key, &key) < 0 ||
+		x25519_derive(key, s->hosts[to].public_key, static_static) < 0)
+		abort();
+	self = (struct noise_self){.aead = aead, .key = key};
+	*ret = (struct wg_initiation){0};
+	if (noise_initiation_create(&self, s->hosts[to].public_key, static_static, ephemeral,
+		    timestamp, index, &state, ret) != WG_DROP_NONE)
+		abort();
+	cookie_maker_init(&maker, s->hosts[to].public_key);
+	cookie_add_macs(&maker, s->now.boot_ns, ret, sizeof(*ret));
+}
+
+void sim_forget(struct sim *s)
+{
+	s->n_records = s->n_events = 0;
 }
 
 /* ---- inner packets ---- */
@@ -307,6 +437,15 @@ int sim_send_packet(struct sim *s, unsigned a, const uint8_t *packet, size_t len
 	}
 	wg_worker_offline(w);
 	return r;
+}
+
+int sim_send_tag(struct sim *s, unsigned a, unsigned b, size_t len, uint32_t tag)
+{
+	uint8_t packet[1500];
+
+	sim_ipv4(packet, len, a, b, 0);
+	put_be32(packet + 20, tag);
+	return sim_send_packet(s, a, packet, len);
 }
 
 int sim_send(struct sim *s, unsigned a, unsigned b, size_t len)

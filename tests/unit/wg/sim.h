@@ -12,6 +12,8 @@
 #include "wg/worker.h"
 
 #define SIM_HOSTS_MAX 4
+#define SIM_TAGS_MAX 65536
+#define SIM_DATAGRAM_MAX 2048
 #define SIM_RECORDS_MAX 65536
 #define SIM_PORT 51820
 #define SIM_MTU 1420
@@ -45,6 +47,16 @@ struct sim_host {
 	unsigned		 n_delivered;
 	uint8_t			 last[2048];
 	uint32_t		 last_len;
+	uint32_t		*tags;		/* of each inner packet, in order of delivery: what sim_send_tag() put in */
+};
+
+/* A datagram that was kept back. */
+struct sim_held {
+	struct wg_endpoint	 to, src;
+	unsigned		 from;
+	enum wg_message		 type;
+	size_t			 len;
+	uint8_t			 bytes[SIM_DATAGRAM_MAX];
 };
 
 struct sim {
@@ -60,7 +72,30 @@ struct sim {
 	/* Return false to lose the datagram; may change msg and len (len up to 2,000).  NULL: all pass. */
 	bool			 (*filter)(struct sim *s, unsigned from, struct wg_endpoint *to, uint8_t *msg, size_t *len);
 	void			*filter_arg;
+	/* By sending host, sets of SIM_TYPE(): lost, or kept in ${held} until sim_release(). */
+	unsigned		 lose[SIM_HOSTS_MAX], hold[SIM_HOSTS_MAX];
+	struct sim_held		*held;
+	unsigned		 n_held, held_cap;
 };
+
+#define SIM_TYPE(type) (1u << (type))
+#define SIM_ALL 0xffffffffu
+
+/* The number of workers a host has in this round of sim_main(). */
+extern unsigned sim_workers;
+
+struct sim_test {
+	const char	*name;
+	void		(*fn)(void);
+};
+
+/* main() of an engine test: every test with one worker a host, then with two. */
+int sim_main(const struct sim_test tests[], size_t n);
+
+/* sim_new() with ${sim_workers} and two hosts that know each other; only host 0 knows where the other is unless ${both}. */
+struct sim *sim_pair(uint64_t seed, bool both);
+/* The same after a handshake that host 0 began, with one packet delivered each way. */
+struct sim *sim_session(uint64_t seed);
 
 /* ${workers} a host, ${hosts} hosts with keys, up, knowing nobody. Clocks start at 1,000 s and 2026-01-01. */
 struct sim *sim_new(unsigned workers, unsigned hosts, uint64_t seed);
@@ -84,6 +119,22 @@ void sim_ipv4(uint8_t *packet, size_t len, unsigned src, unsigned dst, uint8_t t
 
 /* Hand a datagram to host ${to} as if it came from ${src}; data messages go through a worker. */
 void sim_receive(struct sim *s, unsigned to, const struct wg_endpoint *src, const void *msg, size_t len);
+
+/* The same with 4 bytes behind the header that h->tags tells of; ${len} from 24 on. */
+int sim_send_tag(struct sim *s, unsigned a, unsigned b, size_t len, uint32_t tag);
+
+/* Deliver held datagram ${i} (it stays held, for the next time), and do what follows. */
+void sim_release(struct sim *s, unsigned i);
+/* Deliver all that is held in order, and forget it. */
+void sim_release_all(struct sim *s);
+
+/* An initiation as host ${from} could make it: with any timestamp and index, mac1 right, mac2 zero. */
+void sim_initiation(struct sim *s, unsigned from, unsigned to, const uint8_t timestamp[WG_TIMESTAMP_LEN],
+	uint32_t index, struct wg_initiation *ret);
+/* Where host ${i} sends from. */
+struct wg_endpoint sim_endpoint(const struct sim *s, unsigned i);
+/* Forget all records and events so far. */
+void sim_forget(struct sim *s);
 
 /* Records: how many of ${type} did ${from} send since record number ${since}? */
 unsigned sim_count(const struct sim *s, unsigned from, enum wg_message type, unsigned since);
