@@ -156,6 +156,7 @@ void handshake_initiate(struct wg_peer *p, bool retry)
 		peer_signal(p, PEER_NEED_HANDSHAKE);
 		return;
 	}
+	timers_zero_overdue(p);
 	drop = create_initiation(p, &msg);
 	if (drop == WG_DROP_NONE) {
 		send_message(p, &msg, sizeof(msg));

@@ -273,12 +273,25 @@ static void new_handshake(struct wg_peer *p)
 	handshake_initiate(p, false);
 }
 
-static void zero_keys(struct wg_peer *p)
+static void wipe_keys(struct wg_peer *p)
 {
 	handshake_clear(p);
 	keypairs_drop_all(p);
-	stage_flush(p);
 	effect_event(p->device, p, NULL, WG_EVENT_KEYS_ZEROED, WG_DROP_NONE);
+}
+
+static void zero_keys(struct wg_peer *p)
+{
+	wipe_keys(p);
+	stage_flush(p);
+}
+
+void timers_zero_overdue(struct wg_peer *p)
+{
+	if (p->timers.due_ns[TIMER_ZERO_KEYS] > p->device->now.boot_ns)
+		return;
+	disarm(p, TIMER_ZERO_KEYS);
+	wipe_keys(p);
 }
 
 static void persistent(struct wg_peer *p)

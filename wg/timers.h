@@ -50,6 +50,8 @@ uint64_t timers_next(const struct wg_device *d);
 void timers_initiation_sent(struct wg_peer *p);
 /* One is wanted, but the last handshake message left at ${last_ns}, less than 5 s ago. */
 void timers_initiation_put_off(struct wg_peer *p, uint64_t last_ns);
+/* After a suspend: keys whose time is over go before a new handshake begins, not together with it and what waits for it. */
+void timers_zero_overdue(struct wg_peer *p);
 void timers_session_derived(struct wg_peer *p);
 void timers_handshake_complete(struct wg_peer *p);
 void timers_data_sent(struct wg_peer *p);	/* PEER_SENT: unanswered_ns was set */
