@@ -18,9 +18,9 @@ for outer in 4 6; do
 	ok "a packet that must be fragmented inside passes over IPv$outer [tunnel-fragments]" \
 		in_ns a ping -n -q -c 2 -i 0.1 -W 2 -s 9000 192.168.241.2
 done
-is "the interface starts with an MTU of 1420 [mtu-default]" \
+is "the interface starts with an MTU of 1420 [tun-mtu-1420]" \
 	"$(in_ns a cat /sys/class/net/wg1/mtu)" 1420
-is "the endpoint is the one last set [endpoint-set]" \
+is "the endpoint is the one last set [uapi-endpoint-v6]" \
 	"$(wg_field wg1 endpoints)" "[fd00:aa::2]:2222"
 
 # Counters: what one end sent is what the other received, to the byte, once nothing is in flight.
@@ -29,7 +29,7 @@ same_count()
 	[[ $(wg_field wg1 transfer | cut -f2) == "$(wg_field wg2 transfer | cut -f1)" &&
 		$(wg_field wg2 transfer | cut -f2) == "$(wg_field wg1 transfer | cut -f1)" ]]
 }
-ok "what one end counts as sent the other counts as received [transfer-counters]" within 3 same_count
+ok "what one end counts as sent the other counts as received [tx-bytes] [rx-bytes]" within 3 same_count
 
 iperf_server b 5201
 for flags in "" -R "-u -b 200M" "-P 4"; do
@@ -53,10 +53,10 @@ ok "20 MB arrive as they were sent [bulk-intact]" cmp /run/lab/data /run/lab/cop
 psk=$(wg genpsk)
 before=$(wg_field wg1 latest-handshakes)
 wg set wg1 peer "$pub2" preshared-key <(echo "$psk")
-ok "setting a pre-shared key does not drop the session [psk-keeps-session]" ping4 a 192.168.241.2 1
-is "and starts no handshake [psk-keeps-session]" "$(wg_field wg1 latest-handshakes)" "$before"
+ok "setting a pre-shared key does not drop the session [noise-psk-session-kept]" ping4 a 192.168.241.2 1
+is "and starts no handshake [noise-psk-session-kept]" "$(wg_field wg1 latest-handshakes)" "$before"
 wg_bounce wg1
-fails "with a pre-shared key on one side only nothing passes [psk-mismatch]" \
+fails "with a pre-shared key on one side only nothing passes [noise-psk-mismatch]" \
 	in_ns a ping -n -q -c 1 -W 1 192.168.241.2
 wg set wg2 peer "$pub1" preshared-key <(echo "$psk")
 wg_bounce wg1
@@ -67,10 +67,10 @@ ok "with the same pre-shared key on both sides the tunnel works [psk]" \
 ip -n a route add 192.168.242.0/24 dev wg1
 ip -n a route add fd00:242::/64 dev wg1
 unreachable() { in_ns a ping -n -c 1 -W 2 "$1" | grep -qi 'unreachable'; }
-ok "a packet for no peer is answered with ICMP unreachable [icmp-no-peer]" unreachable 192.168.242.9
-ok "and with ICMPv6 unreachable [icmp-no-peer]" unreachable fd00:242::9
+ok "a packet for no peer is answered with ICMP unreachable [tx-no-peer-icmp4]" unreachable 192.168.242.9
+ok "and with ICMPv6 unreachable [tx-no-peer-icmp6]" unreachable fd00:242::9
 wg set wg1 peer "$(wg genkey | wg pubkey)" allowed-ips 192.168.242.0/24,fd00:242::/64
-ok "a packet for a peer without endpoint is answered with ICMP unreachable [icmp-no-endpoint]" \
+ok "a packet for a peer without endpoint is answered with ICMP unreachable [tx-no-endpoint-icmp]" \
 	unreachable 192.168.242.9
-ok "and with ICMPv6 unreachable [icmp-no-endpoint]" unreachable fd00:242::9
+ok "and with ICMPv6 unreachable [tx-no-endpoint-icmp]" unreachable fd00:242::9
 lab_end

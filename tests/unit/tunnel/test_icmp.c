@@ -195,11 +195,11 @@ int main(void)
 	uint64_t seed = 3;
 
 	packet_random_bytes(&seed, payload, sizeof(payload));
-	test_run("an IPv4 sender is told host unreachable, from the destination's address [icmp-unreachable]", v4_error);
-	test_run("an IPv6 sender is told address unreachable [icmp-unreachable]", v6_error);
-	test_run("IPv4 packets that must not be answered are not [icmp-silence]", v4_silence);
-	test_run("IPv6 packets that must not be answered are not [icmp-silence]", v6_silence);
+	test_run("an IPv4 sender is told host unreachable, from the destination's address [tx-no-peer-icmp4]", v4_error);
+	test_run("an IPv6 sender is told address unreachable [tx-no-peer-icmp6]", v6_error);
+	test_run("IPv4 packets that must not be answered are not [tx-icmp-limited]", v4_silence);
+	test_run("IPv6 packets that must not be answered are not [tx-icmp-limited]", v6_silence);
 	test_run("random bytes are never overrun", hostile);
-	test_run("fifty errors at once, then one a millisecond [icmp-limit]", bucket);
+	test_run("fifty errors at once, then one a millisecond [tx-icmp-limited]", bucket);
 	return test_done();
 }

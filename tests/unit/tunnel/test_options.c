@@ -401,8 +401,8 @@ int main(void)
 	test_run("what is no option or no value is refused in one line [cmdline]", bad_options);
 	test_run("the usage lists every option [cmdline]", help_text);
 	test_run("interface names are checked [interface-name]", names);
-	test_run("LOG_LEVEL takes wireguard-go's words and defaults to error [env-log-level]", log_levels);
-	test_run("only WG_PROCESS_FOREGROUND=1 means the foreground [env-foreground]", foreground);
+	test_run("LOG_LEVEL takes wireguard-go's words and defaults to error [proc-log-level]", log_levels);
+	test_run("only WG_PROCESS_FOREGROUND=1 means the foreground [proc-env-foreground]", foreground);
 	test_run("descriptor numbers are strict and leave the environment [env-fd]", descriptors);
 	test_run("the parent exits with 0 when the daemon serves, not before [daemonise]", daemonise);
 	test_run("a start that fails is told on standard error and by status 1 [daemonise]", failed_start);

@@ -765,22 +765,22 @@ int main(void)
 	test_run("remove and update_only never make a peer [uapi-update-only]",
 		set_remove_and_update_only);
 	test_run("replace_peers removes all that were there [uapi-set-device]", set_replace);
-	test_run("our own public key as a peer is ignored, but its lines are checked [uapi-own-key]",
+	test_run("our own public key as a peer is ignored, but its lines are checked [own-key-peer-ignored]",
 		own_key);
-	test_run("a bad value or an unknown key is -22 and does nothing, lines before it stay [uapi-errors]",
+	test_run("a bad value or an unknown key is -22 and does nothing, lines before it stay [uapi-error-invalid] [uapi-error-keeps]",
 		bad_values);
-	test_run("a key takes hexadecimal digits of both cases and no other byte [uapi-hex]",
+	test_run("a key takes hexadecimal digits of both cases and no other byte [uapi-private-key]",
 		every_byte_of_a_key);
-	test_run("endpoints are numbers, with scope and in brackets where IPv6 [uapi-endpoint]", endpoints);
-	test_run("a line without '=' is -71 [uapi-errors]", no_equals);
-	test_run("a port or mark that is refused is -98, anything else -55 [uapi-errors]", host_errors);
-	test_run("after an error the rest of the request is swallowed and the connection goes on [uapi-swallow]",
+	test_run("endpoints are numbers, with scope and in brackets where IPv6 [uapi-endpoint-v4] [uapi-endpoint-v6] [uapi-endpoint-name]", endpoints);
+	test_run("a line without '=' is -71 [uapi-error-protocol]", no_equals);
+	test_run("a port or mark that is refused is -98, anything else -55 [uapi-error-bind]", host_errors);
+	test_run("after an error the rest of the request is swallowed and the connection goes on [uapi-error-swallow]",
 		after_an_error);
-	test_run("requests may come byte by byte and back to back [uapi-pipeline]", byte_by_byte);
-	test_run("an unknown operation ends the connection after the answers before it [uapi-unknown-op]",
+	test_run("requests may come byte by byte and back to back [uapi-several-operations]", byte_by_byte);
+	test_run("an unknown operation ends the connection after the answers before it [uapi-unknown-operation]",
 		unknown_operation);
-	test_run("get takes no lines [uapi-errors]", get_with_lines);
-	test_run("a request is applied whole or, without its blank line, not at all [uapi-set-exclusive]",
+	test_run("get takes no lines [uapi-get]", get_with_lines);
+	test_run("a request is applied whole or, without its blank line, not at all [uapi-many-clients]",
 		whole_requests);
 	test_run("a line longer than the bound is -22 [uapi-bounds]", long_lines);
 	test_run("a request longer than the bound is refused as a whole [uapi-bounds]", too_long);
@@ -788,7 +788,7 @@ int main(void)
 	test_run("who asks on and on without reading is refused [uapi-bounds]", answers_not_taken);
 	test_run("get shows everything in the order that wg expects, peers as they were added [uapi-get]",
 		get_all);
-	test_run("a large answer comes in pieces of 64 KiB [uapi-get-stream]", get_large);
+	test_run("a large answer comes in pieces of 64 KiB [uapi-large]", get_large);
 	test_run("a peer removed while shown does not lose the next one [uapi-get-stream]",
 		remove_while_shown);
 	test_run("replacing all peers while shown ends the answer properly [uapi-get-stream]",
