@@ -532,6 +532,7 @@ def inner_v6(wire):
     p = wire.peer()
     s = p.handshake()
     v6 = p.packet(b"inner", p.inner6)
+    lab.run("ip -n d addr replace %s/64 dev wg1 nodad" % INNER6)  # a link that was down has lost it
     wire.empty()
 
     def rx_packets():

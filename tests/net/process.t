@@ -7,6 +7,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -21,15 +22,17 @@ def start(*args, env=None, timeout=5, prefix=(), **kw):
     """Run the program to its end: (status, stdout, stderr); status None if it goes on."""
     e = {k: v for k, v in os.environ.items() if not k.startswith("WG") and k != "LOG_LEVEL"}
     e.update(env or {})
-    p = subprocess.Popen([*prefix, WG, *args], env=e, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                         stderr=subprocess.PIPE, text=True, **kw)
-    try:
-        out, err = p.communicate(timeout=timeout)
-        return p.returncode, out, err
-    except subprocess.TimeoutExpired:
-        p.kill()
-        out, err = p.communicate()
-        return None, out, err
+    # Files, not pipes: a daemon may keep its streams, and a pipe would then not end.
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        p = subprocess.Popen([*prefix, WG, *args], env=e, stdin=subprocess.DEVNULL, stdout=out, stderr=err, **kw)
+        try:
+            status = p.wait(timeout)
+        except subprocess.TimeoutExpired:
+            status = None
+            p.kill()
+            p.wait()
+        out.seek(0), err.seek(0)
+        return status, out.read(), err.read()
 
 
 def link_exists(name, ns=None):

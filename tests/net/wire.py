@@ -11,6 +11,7 @@ that what comes out of the tunnel has passed the kernel's own checks; `wire.sour
 """
 
 import os
+import socket
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -31,6 +32,8 @@ class Wire:
         lab.run("ip -n d link set wg1 up")
         self.sink = lab.udp_socket("d", INNER, SINK)
         self.sink6 = lab.udp_socket("d", INNER6, SINK)
+        for s in (self.sink, self.sink6):
+            s.setsockopt(socket.SOL_SOCKET, 33, 4 << 20)  # SO_RCVBUFFORCE: bursts lie here until they are read
         self.source = lab.udp_socket("d", INNER)
         self.last, self.tokens = 1, 0
 
