@@ -130,7 +130,8 @@ int tun_adopt(int fd, struct tun **ret)
 	r = ioctl_errno(fd, TUNGETIFF, &ifr);
 	if (r < 0)
 		return r;
-	if ((ifr.ifr_flags & IFF_TUN) == 0 || (ifr.ifr_flags & IFF_NO_PI) == 0)
+	/* IFF_NO_PI says nothing here: the kernel reports it set, whatever was asked for. */
+	if ((ifr.ifr_flags & IFF_TUN) == 0)
 		return -EPROTOTYPE;
 	flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||

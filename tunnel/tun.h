@@ -37,7 +37,8 @@ int tun_open(const char *name, unsigned queues, struct tun **ret);
 
 /*
  * tun_adopt(fd, ret): take over a descriptor that somebody attached to a TUN device (WG_TUN_FD).  One queue.  Owns ${fd} on
- * success.  -ENOTTY or -EBADFD when it is no attached TUN, -EPROTOTYPE for a TAP device or one with IFF_NO_PI unset.
+ * success.  -ENOTTY or -EBADFD when it is no attached TUN, -EPROTOTYPE for a TAP device.  It
+ * must have been made with IFF_NO_PI: the kernel does not tell.
  */
 int tun_adopt(int fd, struct tun **ret);
 

@@ -1,0 +1,217 @@
+/* Devices in a network namespace of the test's own. */
+#include "packets.h"
+#include "tunnel/join.h"
+#include "tunnel/split.h"
+#include "tunnel/tun.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+static void set_up(const char *name, const char *address)
+{
+	struct ifreq ifr = {0};
+	struct sockaddr_in a = {.sin_family = AF_INET};
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	memcpy(ifr.ifr_name, name, strlen(name));
+	CHECK_EQ(inet_pton(AF_INET, address, &a.sin_addr), 1);
+	memcpy(&ifr.ifr_addr, &a, sizeof(a));
+	CHECK_EQ(ioctl(fd, SIOCSIFADDR, &ifr), 0);
+	CHECK_EQ(inet_pton(AF_INET, "255.255.255.0", &a.sin_addr), 1);
+	memcpy(&ifr.ifr_netmask, &a, sizeof(a));
+	CHECK_EQ(ioctl(fd, SIOCSIFNETMASK, &ifr), 0);
+	ifr.ifr_flags = IFF_UP | IFF_RUNNING;
+	CHECK_EQ(ioctl(fd, SIOCSIFFLAGS, &ifr), 0);
+	close(fd);
+}
+
+static void opens(void)
+{
+	struct tun *t = NULL, *other = NULL;
+	unsigned mtu = 0;
+
+	CHECK_EQ(tun_open("gt0", 1, &t), 0);
+	CHECK_STR(t->name, "gt0");
+	CHECK_EQ(tun_mtu("gt0", &mtu), 0);
+	CHECK_EQ(mtu, TUN_MTU_DEFAULT);
+	CHECK((t->offloads & (TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6)) ==
+		(TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6));
+	CHECK(tun_join_flags(t) & JOIN_TCP);
+	CHECK_EQ(tun_set_mtu("gt0", 1300), 0);
+	CHECK_EQ(tun_mtu("gt0", &mtu), 0);
+	CHECK_EQ(mtu, 1300);
+	CHECK_EQ(tun_set_gso_max_segs("gt0", 45), 0);
+
+	CHECK_EQ(tun_open("gt0", 1, &other), -EBUSY);
+	CHECK_EQ(tun_open("lo", 1, &other), -EBUSY);
+	CHECK_EQ(tun_open("sixteen-letters-", 1, &other), -ENAMETOOLONG);
+	CHECK_EQ(tun_open("gt1", 0, &other), -EINVAL);
+	CHECK_EQ(tun_mtu("nothing", &mtu), -ENODEV);
+	CHECK_EQ(tun_set_gso_max_segs("nothing", 45), -ENODEV);
+	CHECK(other == NULL);
+	tun_free(t);
+	CHECK_EQ(if_nametoindex("gt0"), 0);
+	CHECK_EQ(tun_open("gt%d", 3, &t), 0);
+	CHECK_EQ(t->n_queues, 3);
+	CHECK(if_nametoindex(t->name) != 0);
+	tun_free(t);
+}
+
+static void packets(struct tun *t)
+{
+	struct packet_spec s = {.src = 2, .dst = 1, .ttl = 64, .sport = 7, .dport = 0};
+	struct sockaddr_in a = {.sin_family = AF_INET};
+	socklen_t len = sizeof(a);
+	static uint8_t buf[SPLIT_BUFFER_SIZE];
+	uint8_t p[200], got[100];
+	struct virtio_net_hdr h = {0};
+	struct iovec iov[2] = {{&h, VNET_HDR_LEN}, {p, 0}};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	struct pollfd pfd = {.fd = t->queues[0].fd, .events = POLLIN};
+	struct split sp;
+	size_t packet_len;
+	const uint8_t *packet;
+	bool found = false;
+
+	/* Down first. */
+	iov[1].iov_len = packet_build(p, &s, (const uint8_t *)"hello", 5);
+	CHECK_EQ(tun_writev(&t->queues[0], iov, 2), -EIO);
+	set_up(t->name, "10.0.0.1");
+	CHECK_EQ(bind(fd, (void *)&a, len), 0);
+	CHECK_EQ(getsockname(fd, (void *)&a, &len), 0);
+	s.dport = ntohs(a.sin_port);
+	iov[1].iov_len = packet_build(p, &s, (const uint8_t *)"hello", 5);
+	CHECK_EQ(tun_writev(&t->queues[0], iov, 2), 0);
+	CHECK_EQ(recv(fd, got, sizeof(got), 0), 5);
+	CHECK_MEM(got, "hello", 5);
+
+	a.sin_port = htons(7);
+	CHECK_EQ(inet_pton(AF_INET, "10.0.0.2", &a.sin_addr), 1);
+	CHECK_EQ(sendto(fd, "back!", 5, 0, (void *)&a, len), 5);
+	while (!found && poll(&pfd, 1, 2000) > 0) {
+		ssize_t n = tun_read(&t->queues[0], buf, sizeof(buf) - SPLIT_TAILROOM);
+
+		CHECK(n > VNET_HDR_LEN);
+		CHECK_EQ(split_begin(&sp, buf, (size_t)n), 0);
+		packet = split_next(&sp, &packet_len);
+		/* The kernel's own router solicitations come by as well. */
+		if (packet_len == 33 && !memcmp(packet + 28, "back!", 5)) {
+			found = true;
+			CHECK_EQ(slow_sum(packet_pseudo(packet, false, 13), packet + 20, 13), 0xffff);
+		}
+	}
+	CHECK(found);
+	while (tun_read(&t->queues[0], buf, sizeof(buf) - SPLIT_TAILROOM) > 0)
+		;
+	CHECK_EQ(tun_read(&t->queues[0], buf, sizeof(buf) - SPLIT_TAILROOM), -EAGAIN);
+	close(fd);
+}
+
+static void carries(void)
+{
+	struct tun *t;
+
+	CHECK_EQ(tun_open("gt0", 1, &t), 0);
+	packets(t);
+	tun_free(t);
+}
+
+static int attach(int flags)
+{
+	struct ifreq ifr = {.ifr_name = "gt0", .ifr_flags = (short)flags};
+	int fd = open("/dev/net/tun", O_RDWR);
+
+	CHECK(fd >= 0);
+	CHECK_EQ(ioctl(fd, TUNSETIFF, &ifr), 0);
+	return fd;
+}
+
+static void adopts(void)
+{
+	struct tun *t = NULL;
+	int fd;
+
+	for (unsigned vnet = 0; vnet < 2; vnet++) {
+		fd = attach(IFF_TUN | IFF_NO_PI | (vnet ? IFF_VNET_HDR : 0));
+		CHECK_EQ(tun_adopt(fd, &t), 0);
+		CHECK_STR(t->name, "gt0");
+		CHECK_EQ(t->vnet_hdr, vnet);
+		CHECK_EQ(tun_join_flags(t) != 0, vnet);
+		CHECK(fcntl(fd, F_GETFL) & O_NONBLOCK);
+		CHECK(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+		packets(t);
+		tun_free(t);
+	}
+	fd = attach(IFF_TAP | IFF_NO_PI);
+	CHECK_EQ(tun_adopt(fd, &t), -EPROTOTYPE);
+	close(fd);
+	fd = open("/dev/null", O_RDWR);
+	CHECK_EQ(tun_adopt(fd, &t), -ENOTTY);
+	close(fd);
+	fd = open("/dev/net/tun", O_RDWR);
+	CHECK_EQ(tun_adopt(fd, &t), -EBADFD);
+	CHECK(fcntl(fd, F_GETFD) >= 0); /* still the caller's */
+	close(fd);
+}
+
+static int write_tun(void *arg, const struct join_output *out)
+{
+	struct tun *t = arg;
+
+	CHECK(out->packets == 10);
+	return tun_writev(&t->queues[0], out->iov, out->n_iov);
+}
+
+/* The kernel takes merged UDP and gives its socket every datagram. */
+static void takes_merged(void)
+{
+	static struct join j;
+	struct tun *t;
+	struct packet_spec s = {.src = 2, .dst = 1, .ttl = 64, .sport = 7};
+	struct sockaddr_in a = {.sin_family = AF_INET};
+	socklen_t len = sizeof(a);
+	uint8_t p[10][400], data[300], got[400];
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+
+	CHECK_EQ(tun_open("gt0", 1, &t), 0);
+	set_up("gt0", "10.0.0.1");
+	CHECK_EQ(bind(fd, (void *)&a, len), 0);
+	CHECK_EQ(getsockname(fd, (void *)&a, &len), 0);
+	s.dport = ntohs(a.sin_port);
+	if (tun_join_flags(t) & JOIN_UDP) {
+		join_init(&j, JOIN_UDP, write_tun, t);
+		for (unsigned i = 0; i < 10; i++, s.id++) {
+			memset(data, (int)i, sizeof(data));
+			join_add(&j, p[i], packet_build(p[i], &s, data, sizeof(data)));
+		}
+		CHECK_EQ(join_flush(&j), 0);
+		for (unsigned i = 0; i < 10; i++) {
+			memset(data, (int)i, sizeof(data));
+			CHECK_EQ(recv(fd, got, sizeof(got), 0), sizeof(data));
+			CHECK_MEM(got, data, sizeof(data));
+		}
+	} else {
+		test_note("this kernel has no USO");
+	}
+	close(fd);
+	tun_free(t);
+}
+
+int main(void)
+{
+	if (unshare(CLONE_NEWNET) < 0) {
+		test_skip("what needs a network namespace", "not root");
+		return test_done();
+	}
+	test_run("a device is made with offloads and MTU, and errors say which [tun-open]", opens);
+	test_run("packets go through, and a link that is down says so [tun-io]", carries);
+	test_run("a device is adopted, also without virtio headers [tun-adopt]", adopts);
+	test_run("the kernel takes merged datagrams apart [tun-merged]", takes_merged);
+	return test_done();
+}
