@@ -1,4 +1,5 @@
 #include "tunnel/join.h"
+#include "base/log.h"
 #include "tunnel/checksum.h"
 #include "tunnel/split.h"
 
@@ -293,6 +294,8 @@ static void write_merged(struct join *j, const struct join_unit *u)
 	r = j->write(j->arg, &out);
 	if (r == -EINVAL) {
 		/* This kernel does not take what it promised: from here on as they came. */
+		log_info("tun: the kernel refuses merged packets: single ones from now on protocol=%s",
+			u->protocol == IPPROTO_TCP ? "tcp" : "udp");
 		j->flags &= u->protocol == IPPROTO_TCP ? ~JOIN_TCP : ~JOIN_UDP;
 		memcpy(first->data, saved, u->headers);
 		for (uint16_t i = u->first; i != JOIN_NONE; i = j->packets[i].next)
