@@ -1,6 +1,8 @@
 #!/bin/bash
+# shellcheck disable=SC1010 # "do" in -M do is a word of ping
 # The program under test in host a and wireguard-go in host b: either may start, over IPv4 and over IPv6, with and
 # without a pre-shared key.
+# shellcheck source=tests/net/lib.sh
 . "${0%/*}/lib.sh"
 lab_enter 30 "$@"
 lab_pair

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034,SC2046,SC2086
 # tests/net/lib.sh - a laboratory of network namespaces for shell tests.
 #
 # Everything a test makes lives in namespaces of its own: network, process and mount, with an empty /run on top.  So

@@ -1,5 +1,7 @@
 #!/bin/bash
+# shellcheck disable=SC1010 # "do" in -M do is a word of ping
 # One tunnel between two hosts: every inner family over every outer one, bulk both ways, pre-shared keys.
+# shellcheck source=tests/net/lib.sh
 . "${0%/*}/lib.sh"
 lab_enter 30 "$@"
 lab_pair
