@@ -109,6 +109,9 @@ def machine():
     for name, program in PROGRAMS.items():
         p = subprocess.run([program, "--version"], capture_output=True, text=True)
         versions[name] = (p.stdout.splitlines() or ["unknown"])[0]
+        if os.path.exists(program + ".version"):  # the package's own, from bench/newest-wireguard-go
+            with open(program + ".version") as f:
+                versions[name] = "%s %s" % (name, f.read().strip())
     return {"cpu": model, "cpus": os.cpu_count(), "kernel": platform.release(), "versions": versions,
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
 
