@@ -79,33 +79,51 @@ static int get_uapi(const struct environment *env, const char *name, int *ret)
 	return r;
 }
 
+/* The listening socket, until the daemon owns it. */
+struct listener {
+	char	name[IFNAMSIZ];
+	int	fd;
+};
+
+static void listener_remove(const struct listener *l)
+{
+	if (l->fd >= 0)
+		uapi_socket_remove(UAPI_SOCKET_DIR, l->name, l->fd);
+}
+
 static int serve(const struct options *o, const struct environment *env)
 {
 	cleanup(tun_freep) struct tun *tun = NULL;
+	cleanup(listener_remove) struct listener listener = {.fd = -1};
 	cleanup(daemon_freep) struct daemon *d = NULL;
-	struct daemon_config config = {.uapi_fd = -1};
-	char name[IFNAMSIZ], prefix[64];
+	struct daemon_config config;
+	char prefix[64];
 	int ready_fd = -1, r;
 
 	r = get_tun(o, env, &tun);
 	if (r < 0)
 		return r;
-	snprintf(name, sizeof(name), "%s", tun->name);
-	snprintf(prefix, sizeof(prefix), "ginnel-wg(%s)", name);
+	snprintf(listener.name, sizeof(listener.name), "%s", tun->name);
+	snprintf(prefix, sizeof(prefix), "ginnel-wg(%s)", listener.name);
 	log_open(prefix, env->log_level);
-	r = get_uapi(env, name, &config.uapi_fd);
+	r = get_uapi(env, listener.name, &listener.fd);
 	if (r < 0)
 		return r;
 	if (!o->foreground && !env->foreground) {
 		r = process_daemonise(&ready_fd);
 		if (r < 0) {
 			log_error("cannot go into the background: %s", strerror(-r));
-			uapi_socket_remove(UAPI_SOCKET_DIR, name, config.uapi_fd);
 			return r;
 		}
 	}
-	config.tun = steal(tun);
-	config.name = name;
+	r = process_drop_privileges();
+	if (r < 0) {
+		log_error("cannot give up privileges: %s", strerror(-r));
+		return r;
+	}
+	config = (struct daemon_config){
+		.tun = steal(tun), .uapi_fd = listener.fd, .name = listener.name};
+	listener.fd = -1;
 	r = daemon_new(&config, &d);
 	if (r < 0) {
 		log_error("cannot start: %s", strerror(-r));
@@ -135,6 +153,7 @@ int main(int argc, char *argv[])
 	if (environment_read(&env, stderr) < 0)
 		return 1;
 	log_open("ginnel-wg", env.log_level);
+	process_close_others((int[]){env.tun_fd, env.uapi_fd}, 2);
 	if (process_protect() < 0)
 		log_error("cannot protect the process against core dumps");
 	return serve(&o, &env) < 0 ? 1 : 0;

@@ -79,8 +79,8 @@ static int set_vnet_hdr_len(int fd)
 int tun_open(const char *name, unsigned queues, struct tun **ret)
 {
 	cleanup(tun_freep) struct tun *t = NULL;
-	struct ifreq ifr = {.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR};
-	int r;
+	struct ifreq ifr = {0};
+	int flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, r;
 
 	if (queues < 1 || queues > TUN_QUEUES_MAX)
 		return -EINVAL;
@@ -90,7 +90,7 @@ int tun_open(const char *name, unsigned queues, struct tun **ret)
 	if (!t)
 		return -ENOMEM;
 	if (queues > 1)
-		ifr.ifr_flags |= IFF_MULTI_QUEUE;
+		flags |= IFF_MULTI_QUEUE;
 	memcpy(ifr.ifr_name, name, strlen(name));
 	for (unsigned i = 0; i < queues; i++) {
 		struct tun_queue *q = &t->queues[i];
@@ -98,10 +98,9 @@ int tun_open(const char *name, unsigned queues, struct tun **ret)
 		q->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 		if (q->fd < 0)
 			return -errno;
-		/* An interface of another kind: EINVAL, which would not say why. */
+		/* The first queue makes the device; without EXCL it would join the queues of another program's. */
+		ifr.ifr_flags = (short)(flags | (i ? 0 : IFF_TUN_EXCL));
 		r = ioctl_errno(q->fd, TUNSETIFF, &ifr);
-		if (r == -EINVAL && if_nametoindex(name))
-			return -EBUSY;
 		if (r < 0)
 			return r;
 		r = set_vnet_hdr_len(q->fd);
