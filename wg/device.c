@@ -137,8 +137,7 @@ static void signalled(struct wg_peer *p, uint32_t signals)
 		pthread_mutex_lock(&p->roam_lock);
 		src = p->roamed;
 		pthread_mutex_unlock(&p->roam_lock);
-		peer_set_endpoint(p, &src);
-		effect_event(d, p, &src, WG_EVENT_ROAMED, WG_DROP_NONE);
+		peer_roam(p, &src);
 	}
 	if (signals & PEER_SOURCE_REFUSED)
 		wg_peer_clear_source(d, p);

@@ -68,16 +68,9 @@ void handshake_clear(struct wg_peer *p)
 	reclaim_later(&p->device->reclaim, &h->reclaim, free_item);
 }
 
-/* Something authenticated came from there; handshakes never go where nobody was heard. */
 static void heard(struct wg_peer *p, const struct wg_endpoint *src, size_t len)
 {
-	struct wg_endpoint_ref *old = atomic_load_explicit(&p->endpoint, memory_order_relaxed);
-
-	if (!old || !wg_endpoint_equal(&old->endpoint, src)) {
-		peer_set_endpoint(p, src);
-		if (!old || !wg_addr_equal(&old->endpoint.dst, &src->dst))
-			effect_event(p->device, p, src, WG_EVENT_ROAMED, WG_DROP_NONE);
-	}
+	peer_roam(p, src);
 	atomic_fetch_add_explicit(&p->rx_bytes, len, memory_order_relaxed);
 	timers_any_received(p, p->device->now.boot_ns);
 }

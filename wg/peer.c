@@ -197,6 +197,18 @@ void peer_set_endpoint(struct wg_peer *p, const struct wg_endpoint *e)
 		wg_worker_drop(p->device->control, WG_DROP_NO_MEMORY, 1);
 }
 
+void peer_roam(struct wg_peer *p, const struct wg_endpoint *src)
+{
+	struct wg_endpoint_ref *old = atomic_load_explicit(&p->endpoint, memory_order_relaxed);
+	bool moved = !old || !wg_addr_equal(&old->endpoint.dst, &src->dst);
+
+	if (!moved && wg_endpoint_equal(&old->endpoint, src))
+		return;
+	peer_set_endpoint(p, src);
+	if (moved)
+		effect_event(p->device, p, src, WG_EVENT_ROAMED, WG_DROP_NONE);
+}
+
 int wg_peer_set_endpoint(struct wg_device *d, struct wg_peer *p, const struct wg_addr *dst)
 {
 	struct wg_endpoint e = {.dst = *dst};

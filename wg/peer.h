@@ -160,6 +160,8 @@ void peer_signal(struct wg_peer *p, uint32_t signals);
 
 /* ---- peer.c ---- */
 void peer_set_endpoint(struct wg_peer *p, const struct wg_endpoint *e);
+/* Something authenticated came from there; said as an event when the peer's own address is another. */
+void peer_roam(struct wg_peer *p, const struct wg_endpoint *src);
 void peer_free_all(struct wg_device *d);
 
 /* ---- stage.c ---- */
