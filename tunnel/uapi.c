@@ -394,7 +394,8 @@ static int set_endpoint(struct set *s, struct text value)
 	r = make_peer(s);
 	if (r < 0 || !s->peer)
 		return r;
-	return wg_peer_set_endpoint(s->u->device, s->peer, &dst) < 0 ? -UAPI_EOTHER : 0;
+	wg_peer_set_endpoint(s->u->device, s->peer, &dst);
+	return 0;
 }
 
 static int set_keepalive(struct set *s, struct text value)

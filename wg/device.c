@@ -132,15 +132,10 @@ static void signalled(struct wg_peer *p, uint32_t signals)
 	if (p->dead || !device_is_up(d))
 		return;
 	if (signals & PEER_ROAMED) {
-		struct wg_endpoint src;
+		struct wg_endpoint at = peer_endpoint(p);
 
-		pthread_mutex_lock(&p->roam_lock);
-		src = p->roamed;
-		pthread_mutex_unlock(&p->roam_lock);
-		peer_roam(p, &src);
+		effect_event(d, p, &at, WG_EVENT_ROAMED, WG_DROP_NONE);
 	}
-	if (signals & PEER_SOURCE_REFUSED)
-		wg_peer_clear_source(d, p);
 	if (signals & PEER_CONFIRMED)
 		handshake_confirmed(p);
 	if (signals & PEER_GOT)

@@ -131,8 +131,8 @@ void wg_device_remove_peer(struct wg_device *d, struct wg_peer *p);
 /* Used by the next handshake; the session goes on. */
 void wg_peer_set_preshared_key(struct wg_peer *p, const uint8_t key[WG_KEY_LEN]);
 
-/* dst as configured; forgets the source address.  0 or -ENOMEM. */
-int wg_peer_set_endpoint(struct wg_device *d, struct wg_peer *p, const struct wg_addr *dst);
+/* dst as configured; forgets the source address. */
+void wg_peer_set_endpoint(struct wg_device *d, struct wg_peer *p, const struct wg_addr *dst);
 
 /* Seconds, 0 off.  The change from 0 takes effect in wg_peer_configured(). */
 void wg_peer_set_keepalive(struct wg_peer *p, uint16_t seconds);

@@ -70,7 +70,8 @@ void handshake_clear(struct wg_peer *p)
 
 static void heard(struct wg_peer *p, const struct wg_endpoint *src, size_t len)
 {
-	peer_roam(p, src);
+	if (peer_roam(p, src))
+		effect_event(p->device, p, src, WG_EVENT_ROAMED, WG_DROP_NONE);
 	atomic_fetch_add_explicit(&p->rx_bytes, len, memory_order_relaxed);
 	timers_any_received(p, p->device->now.boot_ns);
 }
@@ -78,11 +79,9 @@ static void heard(struct wg_peer *p, const struct wg_endpoint *src, size_t len)
 static void send_message(struct wg_peer *p, void *msg, size_t len)
 {
 	struct wg_device *d = p->device;
-	struct wg_endpoint_ref *to = atomic_load_explicit(&p->endpoint, memory_order_relaxed);
+	struct wg_endpoint to = peer_endpoint(p);
 	uint8_t *out;
 
-	if (!to) /* the peer's address came just now, and there was no memory to keep it */
-		return;
 	cookie_add_macs(&p->cookie, d->now.boot_ns, msg, len);
 	timers_any_sent(p, d->now.boot_ns);
 	atomic_store_explicit(
@@ -91,7 +90,7 @@ static void send_message(struct wg_peer *p, void *msg, size_t len)
 	if (!out)
 		return;
 	memcpy(out, msg, len);
-	effect_send_commit(d, p, &to->endpoint, WG_TOS_HANDSHAKE, len);
+	effect_send_commit(d, p, &to, WG_TOS_HANDSHAKE, len);
 	atomic_fetch_add_explicit(&p->tx_bytes, len, memory_order_relaxed);
 }
 
@@ -138,7 +137,7 @@ void handshake_initiate(struct wg_peer *p, bool retry)
 	if (!retry)
 		p->timers.attempts = 0;
 	if (p->dead || !device_is_up(d) || !d->key ||
-		!atomic_load_explicit(&p->endpoint, memory_order_relaxed))
+		!peer_endpoint(p).dst.family)
 		return;
 	if (last && last + WG_REKEY_TIMEOUT_NS > d->now.boot_ns) {
 		if (atomic_load_explicit(&p->n_staged, memory_order_relaxed))

@@ -97,7 +97,7 @@ int wg_device_add_peer(
 	p->device = d;
 	memcpy(p->public_key, public_key, WG_KEY_LEN);
 	allowedips_owner_init(&p->allowed);
-	pthread_mutex_init(&p->roam_lock, NULL);
+	endpoint_cell_init(&p->endpoint);
 	TAILQ_INIT(&p->staged);
 	cookie_maker_init(&p->cookie, public_key);
 	timers_init(&p->timers);
@@ -113,7 +113,7 @@ int wg_device_add_peer(
 
 static void free_peer(struct wg_peer *p)
 {
-	pthread_mutex_destroy(&p->roam_lock);
+	endpoint_cell_done(&p->endpoint);
 	explicit_bzero(p, sizeof(*p));
 	free(p);
 }
@@ -152,7 +152,7 @@ void wg_device_remove_peer(struct wg_device *d, struct wg_peer *p)
 	d->n_peers--;
 	allowedips_remove_owner(&d->allowedips, &p->allowed);
 	forget_sessions(p);
-	peer_set_endpoint(p, NULL);
+	endpoint_cell_set(&p->endpoint, &(struct wg_endpoint){0});
 	reclaim_later(&d->reclaim, &p->reclaim, free_item);
 }
 
@@ -168,74 +168,31 @@ void peer_free_all(struct wg_device *d)
 
 /* ---- endpoint ---- */
 
-static void free_endpoint(struct reclaim_item *item)
+bool peer_roam(struct wg_peer *p, const struct wg_endpoint *src)
 {
-	free(container_of(item, struct wg_endpoint_ref, reclaim));
+	struct wg_endpoint old = peer_endpoint(p);
+
+	if (wg_endpoint_equal(&old, src))
+		return false;
+	endpoint_cell_set(&p->endpoint, src);
+	return !wg_addr_equal(&old.dst, &src->dst);
 }
 
-/* NULL: not known.  Without memory the old one stays. */
-static int replace_endpoint(struct wg_peer *p, const struct wg_endpoint *e)
-{
-	struct wg_endpoint_ref *new = NULL, *old;
-
-	if (e) {
-		new = calloc(1, sizeof(*new));
-		if (!new)
-			return -ENOMEM;
-		new->endpoint = *e;
-	}
-	old = atomic_load_explicit(&p->endpoint, memory_order_relaxed);
-	atomic_store_explicit(&p->endpoint, new, memory_order_release);
-	if (old)
-		reclaim_later(&p->device->reclaim, &old->reclaim, free_endpoint);
-	return 0;
-}
-
-void peer_set_endpoint(struct wg_peer *p, const struct wg_endpoint *e)
-{
-	if (replace_endpoint(p, e) < 0)
-		wg_worker_drop(p->device->control, WG_DROP_NO_MEMORY, 1);
-}
-
-void peer_roam(struct wg_peer *p, const struct wg_endpoint *src)
-{
-	struct wg_endpoint_ref *old = atomic_load_explicit(&p->endpoint, memory_order_relaxed);
-	bool moved = !old || !wg_addr_equal(&old->endpoint.dst, &src->dst);
-
-	if (!moved && wg_endpoint_equal(&old->endpoint, src))
-		return;
-	peer_set_endpoint(p, src);
-	if (moved)
-		effect_event(p->device, p, src, WG_EVENT_ROAMED, WG_DROP_NONE);
-}
-
-int wg_peer_set_endpoint(struct wg_device *d, struct wg_peer *p, const struct wg_addr *dst)
+void wg_peer_set_endpoint(struct wg_device *d, struct wg_peer *p, const struct wg_addr *dst)
 {
 	struct wg_endpoint e = {.dst = *dst};
 
-	return replace_endpoint(p, &e);
-}
-
-static void clear_source(struct wg_peer *p)
-{
-	static const uint8_t none[16];
-	struct wg_endpoint_ref *at = atomic_load_explicit(&p->endpoint, memory_order_relaxed);
-	struct wg_endpoint e;
-
-	if (!at || (!at->endpoint.src_ifindex && !memcmp(at->endpoint.src, none, sizeof(none))))
-		return;
-	e = (struct wg_endpoint){.dst = at->endpoint.dst};
-	peer_set_endpoint(p, &e);
+	endpoint_cell_set(&p->endpoint, &e);
 }
 
 void wg_peer_clear_source(struct wg_device *d, struct wg_peer *p)
 {
 	if (p) {
-		clear_source(p);
+		endpoint_cell_clear_source(&p->endpoint);
 		return;
 	}
 	TAILQ_FOREACH(p, &d->peers, in_order)
-		clear_source(p);
+		endpoint_cell_clear_source(&p->endpoint);
 }
 
 /* ---- settings ---- */
@@ -370,8 +327,6 @@ const uint8_t *wg_peer_public_key(const struct wg_peer *p)
 
 void wg_peer_info(const struct wg_peer *p, struct wg_peer_info *ret)
 {
-	const struct wg_endpoint_ref *at = atomic_load_explicit(&p->endpoint, memory_order_relaxed);
-
 	*ret = (struct wg_peer_info){
 		.last_handshake_real_ns = p->last_handshake_real_ns,
 		.tx_bytes = atomic_load_explicit(&p->tx_bytes, memory_order_relaxed),
@@ -380,8 +335,7 @@ void wg_peer_info(const struct wg_peer *p, struct wg_peer_info *ret)
 	};
 	memcpy(ret->public_key, p->public_key, WG_KEY_LEN);
 	memcpy(ret->preshared_key, p->preshared_key, WG_KEY_LEN);
-	if (at)
-		ret->endpoint = at->endpoint;
+	ret->endpoint = peer_endpoint(p);
 }
 
 bool wg_peer_prefix(const struct wg_peer *p, void **at, struct wg_prefix *ret)

@@ -6,6 +6,7 @@
 #include "wg/allowedips.h"
 #include "wg/cookie.h"
 #include "wg/device.h"
+#include "wg/endpoint_cell.h"
 #include "wg/keypair.h"
 #include "wg/ratelimiter.h"
 #include "wg/timers.h"
@@ -20,12 +21,6 @@ struct wg_handshake {
 	struct wg_peer		*peer;
 	struct noise_state	state;
 	struct x25519		*ephemeral;
-};
-
-/* An endpoint as workers read it: never changed, only replaced. */
-struct wg_endpoint_ref {
-	struct reclaim_item	reclaim;
-	struct wg_endpoint	endpoint;
 };
 
 /* A packet that waits for a session. */
@@ -44,11 +39,10 @@ TAILQ_HEAD(wg_staged_list, wg_staged);
 	X(PEER_CONFIRMED, 2, "confirmed", "the first packet under a key came")                     \
 	X(PEER_SENT, 4, "sent", "data went out and nothing has come back since")                   \
 	X(PEER_GOT, 8, "got", "data came in and nothing has gone back since")                      \
-	X(PEER_ROAMED, 16, "roamed", "an authenticated packet came from another address")          \
-	X(PEER_SOURCE_REFUSED, 32, "source-refused", "our address that it wrote to is gone")
+	X(PEER_ROAMED, 16, "roamed", "an authenticated packet came from another address")
 ENUM_DECLARE(peer_signal, PEER_SIGNAL_LIST);
 
-/* Locks: [c] control half  [I] set once  [a] atomic  [s] device->stage_lock  [r] roam_lock */
+/* Locks: [c] control half  [I] set once  [a] atomic  [s] device->stage_lock */
 struct wg_peer {
 	struct wg_device		*device;	/* [I] */
 	uint8_t				 public_key[WG_KEY_LEN]; /* [I] */
@@ -56,7 +50,7 @@ struct wg_peer {
 
 	/* What the packet path reads and writes. */
 	struct wg_keypair *_Atomic	 current;	/* [a] written by [c] */
-	struct wg_endpoint_ref *_Atomic	 endpoint;	/* [a] written by [c]; NULL: not known */
+	struct endpoint_cell		 endpoint;	/* written by [c] and by the workers that see the peer roam */
 	_Atomic uint64_t		 unanswered_ns;	/* [a] when data was first sent since we last heard; 0: none */
 	_Atomic uint64_t		 owed_ns;	/* [a] when data first came since we last sent; 0: none */
 	_Atomic bool			 owed_more;	/* [a] and more came after it */
@@ -68,8 +62,6 @@ struct wg_peer {
 
 	_Atomic uint32_t		 signals;	/* [a] enum peer_signal */
 	struct wg_peer			*next_signalled; /* owned by who set the first signal */
-	pthread_mutex_t			 roam_lock;
-	struct wg_endpoint		 roamed;	/* [r] */
 
 	struct wg_staged_list		 staged;	/* [s] */
 
@@ -155,13 +147,20 @@ static inline struct wg_keypair *peer_current(struct wg_peer *p)
 	return atomic_load_explicit(&p->current, memory_order_acquire);
 }
 
+static inline struct wg_endpoint peer_endpoint(const struct wg_peer *p)
+{
+	return endpoint_cell_get(&p->endpoint);
+}
+
 /* [any thread] */
 void peer_signal(struct wg_peer *p, uint32_t signals);
 
 /* ---- peer.c ---- */
-void peer_set_endpoint(struct wg_peer *p, const struct wg_endpoint *e);
-/* Something authenticated came from there; said as an event when the peer's own address is another. */
-void peer_roam(struct wg_peer *p, const struct wg_endpoint *src);
+/*
+ * [any thread] Something authenticated came from there: from now on the peer is there.  True when the peer's own address is another than
+ * before.
+ */
+bool peer_roam(struct wg_peer *p, const struct wg_endpoint *src);
 void peer_free_all(struct wg_device *d);
 
 /* ---- stage.c ---- */

@@ -113,14 +113,13 @@ static bool recently_initiated(struct wg_peer *p, uint64_t boot_ns)
 int tx_reserve(struct wg_worker *w, struct wg_peer *peer, uint64_t boot_ns, unsigned n, bool data,
 	struct wg_tx_run *ret)
 {
-	struct wg_endpoint_ref *to;
 	struct wg_keypair *k;
 	uint64_t counter, none = 0;
 
 	if (!device_is_up(w->device))
 		return -ENETDOWN;
-	to = atomic_load_explicit(&peer->endpoint, memory_order_acquire);
-	if (!to)
+	ret->endpoint = peer_endpoint(peer);
+	if (!ret->endpoint.dst.family)
 		return -EDESTADDRREQ;
 	k = peer_current(peer);
 	if (!k || atomic_load_explicit(&k->send_invalid, memory_order_relaxed) ||
@@ -143,7 +142,6 @@ int tx_reserve(struct wg_worker *w, struct wg_peer *peer, uint64_t boot_ns, unsi
 	ret->counter = counter;
 	ret->n = n;
 	ret->mtu = atomic_load_explicit(&w->device->mtu, memory_order_relaxed);
-	ret->endpoint = to->endpoint;
 	return 0;
 }
 
@@ -152,7 +150,7 @@ int wg_tx_reserve(struct wg_worker *w, struct wg_peer *peer, uint64_t boot_ns, u
 {
 	/* What came earlier goes out first, once there is a session. */
 	if (atomic_load_explicit(&peer->n_staged, memory_order_relaxed) &&
-		atomic_load_explicit(&peer->endpoint, memory_order_relaxed))
+		peer_endpoint(peer).dst.family)
 		return -EAGAIN;
 	return tx_reserve(w, peer, boot_ns, n, data, ret);
 }
@@ -182,7 +180,7 @@ void wg_tx_sent(struct wg_worker *w, const struct wg_tx_run *run, size_t bytes)
 
 void wg_tx_source_refused(struct wg_worker *w, struct wg_peer *peer)
 {
-	peer_signal(peer, PEER_SOURCE_REFUSED);
+	endpoint_cell_clear_source(&peer->endpoint);
 }
 
 uint8_t wg_tx_tos(const uint8_t *packet)
@@ -272,25 +270,15 @@ static struct accepted check_replay(
 	return a;
 }
 
-static void roam(struct wg_peer *p, const struct wg_endpoint *src)
-{
-	struct wg_endpoint_ref *at = atomic_load_explicit(&p->endpoint, memory_order_acquire);
-
-	if (at && wg_endpoint_equal(&at->endpoint, src))
-		return;
-	pthread_mutex_lock(&p->roam_lock);
-	p->roamed = *src;
-	pthread_mutex_unlock(&p->roam_lock);
-	peer_signal(p, PEER_ROAMED);
-}
-
 static void accept_run(struct wg_keypair *k, uint64_t boot_ns, const struct wg_endpoint *src,
 	const struct accepted *a)
 {
 	struct wg_peer *p = k->peer;
 	uint64_t none = 0;
 
-	roam(p, src);
+	/* Before anything of it is delivered: the answer must find the new address. */
+	if (peer_roam(p, src))
+		peer_signal(p, PEER_ROAMED);
 	if (!atomic_load_explicit(&k->received, memory_order_relaxed) &&
 		!atomic_exchange_explicit(&k->received, true, memory_order_release))
 		peer_signal(p, PEER_CONFIRMED);

@@ -135,7 +135,7 @@ void wg_peer_set_preshared_key(struct wg_peer *p, const uint8_t key[WG_KEY_LEN])
 	memcpy(p->info.preshared_key, key, WG_KEY_LEN);
 }
 
-int wg_peer_set_endpoint(struct wg_device *d, struct wg_peer *p, const struct wg_addr *dst)
+void wg_peer_set_endpoint(struct wg_device *d, struct wg_peer *p, const struct wg_addr *dst)
 {
 	char host[INET6_ADDRSTRLEN], text[96];
 
@@ -143,7 +143,6 @@ int wg_peer_set_endpoint(struct wg_device *d, struct wg_peer *p, const struct wg
 	snprintf(text, sizeof(text), "%s|%u|%u", host, dst->scope_id, dst->port);
 	note(d, "endpoint", p, text);
 	p->info.endpoint = (struct wg_endpoint){.dst = *dst};
-	return 0;
 }
 
 void wg_peer_set_keepalive(struct wg_peer *p, uint16_t seconds)

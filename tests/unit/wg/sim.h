@@ -145,3 +145,6 @@ uint64_t sim_drops(const struct sim *s, unsigned host, enum wg_drop why);
 
 #define S(n) ((uint64_t)(n)*NS_PER_S)
 #define MS(n) ((uint64_t)(n)*NS_PER_MS)
+
+/* With wg/peer.h: a peer's endpoint as a value that has an address. */
+#define ENDPOINT(p) (*(struct wg_endpoint[1]){peer_endpoint(p)})

@@ -54,14 +54,14 @@ static void replayed(void)
 	CHECK_EQ(s->hosts[1].n_delivered, 1);
 	sim_advance(s, S(1));
 	next = sim_peer(s, 1, 0)->current->entry.index;
-	struct wg_endpoint before = sim_peer(s, 1, 0)->endpoint->endpoint;
+	struct wg_endpoint before = ENDPOINT(sim_peer(s, 1, 0));
 	s->held[0].src.dst.port = 7; /* replayed from elsewhere */
 	sim_release(s, 0);
 	CHECK_EQ(responses(s), 1);
 	CHECK_EQ(sim_drops(s, 1, WG_DROP_OLD_TIMESTAMP), 1);
 	CHECK_EQ(sim_peer(s, 1, 0)->current->entry.index, next);
 	CHECK(!sim_peer(s, 1, 0)->next);
-	CHECK(wg_endpoint_equal(&before, &sim_peer(s, 1, 0)->endpoint->endpoint));
+	CHECK(wg_endpoint_equal(&before, &ENDPOINT(sim_peer(s, 1, 0))));
 	/* Link down, keys zeroed: still known. */
 	wg_device_down(s->hosts[1].device);
 	wg_device_up(s->hosts[1].device, s->now);
@@ -504,7 +504,7 @@ static void cookie_flow(void)
 	load(s, 1, 600);
 	sim_send(s, 0, 1, 100);
 	wg_peer_info(p, &before);
-	struct wg_endpoint e = p->endpoint->endpoint;
+	struct wg_endpoint e = ENDPOINT(p);
 	s->hold[1] = SIM_TYPE(WG_MESSAGE_COOKIE);
 	sim_settle(s);
 	CHECK_EQ(s->n_held, 1);
@@ -525,7 +525,7 @@ static void cookie_flow(void)
 	wg_peer_info(p, &after);
 	CHECK_EQ(after.rx_bytes, before.rx_bytes);
 	CHECK_EQ(after.tx_bytes, before.tx_bytes);
-	CHECK(wg_endpoint_equal(&p->endpoint->endpoint, &e));
+	CHECK(wg_endpoint_equal(&ENDPOINT(p), &e));
 	CHECK_EQ(p->timers.due_ns[TIMER_RETRANSMIT], due);
 	CHECK_EQ(p->traversal_ns, heard);
 	CHECK_EQ(sim_count(s, 0, WG_MESSAGE_INITIATION, 0), 1); /* no answer but at its time */

@@ -251,7 +251,7 @@ static void effects(void)
 
 		put_le32(key + 4, i);
 		CHECK(!wg_device_add_peer(d, key, &p));
-		CHECK(!wg_peer_set_endpoint(d, p, &to));
+		wg_peer_set_endpoint(d, p, &to);
 		wg_peer_set_keepalive(p, 600);
 	}
 	wg_device_up(d, s->now);

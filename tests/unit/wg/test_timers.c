@@ -139,20 +139,20 @@ static void clears_source(void)
 	struct sim *s = sim_session(7);
 	struct wg_peer *a = sim_peer(s, 0, 1);
 
-	CHECK(a->endpoint->endpoint.src_ifindex == 2);
+	CHECK(ENDPOINT(a).src_ifindex == 2);
 	s->lose[0] = s->lose[1] = SIM_ALL;
 	sim_send(s, 0, 1, 100);
 	sim_advance(s, S(14) + MS(990));
-	CHECK_EQ(a->endpoint->endpoint.src_ifindex, 2);
+	CHECK_EQ(ENDPOINT(a).src_ifindex, 2);
 	CHECK_EQ(initiations(s, 0), 1);
 	sim_advance(s, MS(400));
 	CHECK_EQ(initiations(s, 0), 2);
 	CHECK_EQ(sim_count_events(s, 0, WG_EVENT_PEER_SILENT), 1);
 	CHECK_EQ(sim_newest(s, 0, WG_MESSAGE_INITIATION)->to.src_ifindex, 0);
-	CHECK(wg_addr_equal(&a->endpoint->endpoint.dst, &s->hosts[1].addr));
-	struct wg_endpoint e = a->endpoint->endpoint;
+	CHECK(wg_addr_equal(&ENDPOINT(a).dst, &s->hosts[1].addr));
+	struct wg_endpoint e = ENDPOINT(a);
 	e.src_ifindex = 9;
-	peer_set_endpoint(a, &e);
+	endpoint_cell_set(&a->endpoint, &e);
 	sim_advance(s, S(5) + MS(400));
 	CHECK_EQ(sim_newest(s, 0, WG_MESSAGE_INITIATION)->to.src_ifindex, 0); /* and by a retransmission */
 	sim_free(s);

@@ -224,7 +224,7 @@ static void tampered(void)
 	sim_settle(s);
 	struct wg_endpoint src = {.dst = {.bytes = {203, 0, 113, 5}, .port = 5, .family = AF_INET}};
 	struct wg_peer *b = sim_peer(s, 1, 0);
-	struct wg_endpoint before = b->endpoint->endpoint;
+	struct wg_endpoint before = ENDPOINT(b);
 	uint64_t greatest = b->current->window.greatest, rx = b->rx_bytes, heard = b->traversal_ns;
 	for (unsigned bit = 0; bit < 96 * 8; bit++) {
 		uint8_t m[96];
@@ -238,12 +238,12 @@ static void tampered(void)
 	CHECK_EQ(b->current->window.greatest, greatest);
 	CHECK_EQ(b->rx_bytes, rx);
 	CHECK_EQ(b->traversal_ns, heard);
-	CHECK(wg_endpoint_equal(&b->endpoint->endpoint, &before));
+	CHECK(wg_endpoint_equal(&ENDPOINT(b), &before));
 	CHECK_EQ(sim_drops(s, 1, WG_DROP_UNKNOWN_INDEX), 32);
 	sim_release(s, 0);
 	CHECK_EQ(s->hosts[1].n_delivered, 2);
 	/* A second time: dropped, and from elsewhere it moves nothing. */
-	before = b->endpoint->endpoint;
+	before = ENDPOINT(b);
 	rx = b->rx_bytes;
 	heard = b->traversal_ns;
 	sim_advance(s, S(1));
@@ -251,7 +251,7 @@ static void tampered(void)
 	sim_release(s, 0);
 	CHECK_EQ(s->hosts[1].n_delivered, 2);
 	CHECK_EQ(sim_drops(s, 1, WG_DROP_REPLAY), 1);
-	CHECK(wg_endpoint_equal(&b->endpoint->endpoint, &before));
+	CHECK(wg_endpoint_equal(&ENDPOINT(b), &before));
 	CHECK_EQ(b->rx_bytes, rx);
 	CHECK_EQ(b->traversal_ns, heard);
 	sim_free(s);
@@ -347,7 +347,7 @@ static void inner(void)
 	s->hosts[0].addr.port = 999;
 	sim_ipv4(p, 112, 2, 1, 0);
 	forge(s, counter++, p, 112);
-	CHECK_EQ(b->endpoint->endpoint.dst.port, 999);
+	CHECK_EQ(ENDPOINT(b).dst.port, 999);
 	/* A keepalive delivers nothing. */
 	forge(s, counter++, p, 0);
 	CHECK_EQ(s->hosts[1].n_delivered, n + 1);
@@ -453,30 +453,30 @@ static void roaming(void)
 	s->hosts[0].addr.port = 1234; /* the port alone */
 	sim_send(s, 0, 1, 100);
 	sim_settle(s);
-	CHECK_EQ(b->endpoint->endpoint.dst.port, 1234);
+	CHECK_EQ(ENDPOINT(b).dst.port, 1234);
 	CHECK_EQ(sim_count_events(s, 1, WG_EVENT_ROAMED), 2);
 	s->hosts[0].addr.bytes[3] = 77;
 	sim_send(s, 0, 1, 100);
 	sim_settle(s);
-	CHECK(wg_addr_equal(&b->endpoint->endpoint.dst, &s->hosts[0].addr));
+	CHECK(wg_addr_equal(&ENDPOINT(b).dst, &s->hosts[0].addr));
 	CHECK_EQ(sim_send(s, 1, 0, 100), 0);
 	sim_settle(s);
 	CHECK_EQ(s->hosts[0].n_delivered, 2);
-	CHECK_EQ(b->endpoint->endpoint.src_ifindex, 2); /* and our address that it wrote to */
-	CHECK_EQ(b->endpoint->endpoint.src[3], 2);
+	CHECK_EQ(ENDPOINT(b).src_ifindex, 2); /* and our address that it wrote to */
+	CHECK_EQ(ENDPOINT(b).src[3], 2);
 	/* A handshake moves it too, in both directions. */
 	sim_advance(s, S(6));
 	s->hosts[0].addr.port = 4321;
 	s->hosts[1].addr.port = 99;
-	CHECK(!wg_peer_set_endpoint(s->hosts[0].device, sim_peer(s, 0, 1), &s->hosts[1].addr));
-	CHECK_EQ(sim_peer(s, 0, 1)->endpoint->endpoint.src_ifindex, 0);
+	wg_peer_set_endpoint(s->hosts[0].device, sim_peer(s, 0, 1), &s->hosts[1].addr);
+	CHECK_EQ(ENDPOINT(sim_peer(s, 0, 1)).src_ifindex, 0);
 	s->hold[1] = SIM_TYPE(WG_MESSAGE_RESPONSE);
 	handshake_initiate(sim_peer(s, 0, 1), false);
 	sim_settle(s);
-	CHECK_EQ(b->endpoint->endpoint.dst.port, 4321);
+	CHECK_EQ(ENDPOINT(b).dst.port, 4321);
 	s->held[0].src.dst.port = 98;
 	sim_release(s, 0);
-	CHECK_EQ(sim_peer(s, 0, 1)->endpoint->endpoint.dst.port, 98);
+	CHECK_EQ(ENDPOINT(sim_peer(s, 0, 1)).dst.port, 98);
 	sim_free(s);
 }
 
