@@ -299,7 +299,6 @@ void wg_device_up(struct wg_device *d, struct wg_now now)
 		return;
 	atomic_store_explicit(&d->up, true, memory_order_release);
 	TAILQ_FOREACH(p, &d->peers, in_order) {
-		timers_stop(p); /* a worker may have stamped after the link went down, with nobody to arm the timer */
 		timers_keepalive_changed(p);
 		p->keepalive_switched_on = false;
 		if (p->keepalive_s)

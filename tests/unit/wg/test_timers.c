@@ -425,28 +425,6 @@ static void links(void)
 	sim_free(s);
 }
 
-/* A worker that stamped while the link went down leaves no dead timer. */
-static void stamp_after_down(void)
-{
-	struct sim *s = sim_session(17);
-	struct wg_peer *a = sim_peer(s, 0, 1);
-
-	wg_device_down(s->hosts[0].device);
-	atomic_store(&a->unanswered_ns, s->now.boot_ns);
-	atomic_store(&a->owed_ns, s->now.boot_ns);
-	wg_device_up(s->hosts[0].device, s->now);
-	sim_advance(s, S(1));
-	sim_send(s, 0, 1, 100);
-	sim_settle(s);
-	CHECK_EQ(s->hosts[1].n_delivered, 2);
-	s->lose[0] = s->lose[1] = SIM_ALL;
-	sim_send(s, 0, 1, 100);
-	sim_forget(s);
-	sim_advance(s, S(16));
-	CHECK_EQ(initiations(s, 0), 1);
-	sim_free(s);
-}
-
 static void rekey_time(void)
 {
 	struct sim *s = sim_session(18);
@@ -672,7 +650,6 @@ static const struct sim_test tests[] = {
 	{"setting the interval again does not silence it [timer-persistent-turned-on]", persistent_repeated},
 	{"packets that wait are sent instead of a keepalive [timer-keepalive-staged]", keepalive_staged},
 	{"link down ends everything, link up sends what waits [timer-link-up] [timer-link-down] [tx-flush-down]", links},
-	{"a stamp made while the link went down kills no timer [timer-link-up]", stamp_after_down},
 	{"the initiator renews by sending after 120 s, the responder does not [const-rekey-after-time] [tx-keep-fresh-time]",
 		rekey_time},
 	{"receiving after 165 s renews, once a session, by the initiator only [rx-keep-fresh] [rx-keep-fresh-once]",
