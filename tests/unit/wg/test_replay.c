@@ -190,8 +190,69 @@ static void against_model(void)
 	CHECK(fresh > 50000 && old > 50000);
 }
 
+/*
+ * The sequences by which the Linux module tests its window, in this order, each with what it expects: a counter and whether it is taken.
+ * There, too, the window is 8,128, and the limit is checked by the caller.
+ */
+static void published(void)
+{
+	static const uint64_t lim = WINDOW + 1;
+	const struct {
+		uint64_t counter;
+		bool	 taken;
+	} sequence[] = {
+		{0, true}, {1, true}, {1, false}, {9, true}, {8, true}, {7, true}, {7, false},
+		{lim, true}, {lim - 1, true}, {lim - 1, false}, {lim - 2, true}, {2, true},
+		{2, false}, {lim + 16, true}, {3, false}, {lim + 16, false}, {lim * 4, true},
+		{lim * 4 - (lim - 1), true}, {10, false}, {lim * 4 - lim, false},
+		{lim * 4 - (lim + 1), false}, {lim * 4 - (lim - 2), true},
+		{lim * 4 + 1 - lim, false}, {0, false}, {REJECT, false}, {REJECT - 1, true},
+		{REJECT, false}, {REJECT - 1, false}, {REJECT - 2, true}, {REJECT + 1, false},
+		{REJECT + 2, false}, {REJECT - 2, false}, {REJECT - 3, true}, {0, false},
+	};
+
+	replay_init(&w);
+	for (size_t i = 0; i < sizeof(sequence) / sizeof(sequence[0]); i++)
+		if (replay_commit(&w, sequence[i].counter) != sequence[i].taken)
+			test_fail(__FILE__, __LINE__, "number %zu, counter %" PRIu64 ", must be %s", i + 1,
+				sequence[i].counter, sequence[i].taken ? "taken" : "refused");
+
+	replay_init(&w);
+	for (uint64_t c = 1; c <= WINDOW; c++)
+		TAKE(c);
+	TAKE(0);
+	REFUSE(0);
+
+	replay_init(&w);
+	for (uint64_t c = 2; c <= WINDOW + 1; c++)
+		TAKE(c);
+	TAKE(1);
+	REFUSE(0);
+
+	replay_init(&w);
+	for (uint64_t c = WINDOW + 1; c-- > 0;)
+		TAKE(c);
+
+	replay_init(&w);
+	for (uint64_t c = WINDOW + 2; c-- > 1;)
+		TAKE(c);
+	REFUSE(0);
+
+	replay_init(&w);
+	for (uint64_t c = WINDOW + 1; c-- > 1;)
+		TAKE(c);
+	TAKE(WINDOW + 1);
+	REFUSE(0);
+
+	replay_init(&w);
+	for (uint64_t c = WINDOW + 1; c-- > 1;)
+		TAKE(c);
+	TAKE(0, WINDOW + 1);
+}
+
 int main(void)
 {
+	test_run("the sequences of the Linux module are judged as there [replay-vectors]", published);
 	test_run("counters in order are taken once each [replay-window]", in_order);
 	test_run("three counters are taken in any order, once each [replay-window]", any_order_of_three);
 	test_run("a whole window may arrive backwards [replay-window]", backwards);
