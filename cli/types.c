@@ -16,26 +16,26 @@
 #define PUBLIC true
 #define INTERNAL false
 
-/* One row per type, by name: tag, list, and whether tests/enum.lock holds its members fast. */
+/* One row per type, by name: tag, list, whether tests/enum.lock holds its members fast, and of what kind it is. */
 #define TYPES(X)                                                                                   \
-	X(aead_backend, AEAD_BACKEND_LIST, PUBLIC)                                                 \
-	X(cookie_verdict, COOKIE_VERDICT_LIST, PUBLIC)                                             \
-	X(ctl_kind, CTL_KIND_LIST, PUBLIC)                                                         \
-	X(flags_boundary, FLAGS_BOUNDARY_LIST, INTERNAL)                                           \
-	X(index_type, INDEX_TYPE_LIST, INTERNAL)                                                   \
-	X(log_level, LOG_LEVEL_LIST, PUBLIC)                                                       \
-	X(options_action, OPTIONS_ACTION_LIST, INTERNAL)                                           \
-	X(peer_signal, PEER_SIGNAL_LIST, INTERNAL)                                                 \
-	X(peer_timer, PEER_TIMER_LIST, INTERNAL)                                                   \
-	X(value_kind, VALUE_KIND_LIST, INTERNAL)                                                   \
-	X(wg_drop, WG_DROP_LIST, PUBLIC)                                                           \
-	X(wg_effect_kind, WG_EFFECT_LIST, INTERNAL)                                                \
-	X(wg_event, WG_EVENT_LIST, PUBLIC)                                                         \
-	X(wg_message, WG_MESSAGE_LIST, PUBLIC)
+	X(aead_backend, AEAD_BACKEND_LIST, PUBLIC, ENUM)                                                 \
+	X(cookie_verdict, COOKIE_VERDICT_LIST, PUBLIC, ENUM)                                             \
+	X(ctl_kind, CTL_KIND_LIST, PUBLIC, ENUM)                                                         \
+	X(flags_boundary, FLAGS_BOUNDARY_LIST, INTERNAL, ENUM)                                           \
+	X(index_type, INDEX_TYPE_LIST, INTERNAL, ENUM)                                                   \
+	X(log_level, LOG_LEVEL_LIST, PUBLIC, ENUM)                                                       \
+	X(options_action, OPTIONS_ACTION_LIST, INTERNAL, ENUM)                                           \
+	X(peer_signal, PEER_SIGNAL_LIST, INTERNAL, FLAGS)                                                 \
+	X(peer_timer, PEER_TIMER_LIST, INTERNAL, ENUM)                                                   \
+	X(value_kind, VALUE_KIND_LIST, INTERNAL, ENUM)                                                   \
+	X(wg_drop, WG_DROP_LIST, PUBLIC, ENUM)                                                           \
+	X(wg_effect_kind, WG_EFFECT_LIST, INTERNAL, ENUM)                                                \
+	X(wg_event, WG_EVENT_LIST, PUBLIC, ENUM)                                                         \
+	X(wg_message, WG_MESSAGE_LIST, PUBLIC, ENUM)
 
-#define DEFINE_(tag, LIST, is_public)                                                              \
-	ENUM_DEFINE_AS(static const struct enum_type type_##tag, tag, LIST);
-#define ROW_(tag, LIST, is_public) {&type_##tag, is_public},
+#define DEFINE_(tag, LIST, is_public, KIND)                                                              \
+	KIND##_DEFINE_AS(static const struct enum_type type_##tag, tag, LIST);
+#define ROW_(tag, LIST, is_public, KIND) {&type_##tag, is_public},
 
 TYPES(DEFINE_)
 

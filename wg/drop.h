@@ -48,4 +48,4 @@
 	X(WG_DROP_LINK_DOWN, 32, "link-down", "the interface is down")                             \
 	X(WG_DROP_NO_MEMORY, 33, "no-memory", "an allocation failed")
 ENUM_DECLARE(wg_drop, WG_DROP_LIST);
-#define WG_DROP_COUNT 34
+#define WG_DROP_COUNT ((int)ENUM_COUNT(wg_drop))

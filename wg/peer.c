@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-ENUM_DEFINE(peer_signal, PEER_SIGNAL_LIST);
+FLAGS_DEFINE(peer_signal, PEER_SIGNAL_LIST);
 
 void peer_signal(struct wg_peer *p, uint32_t signals)
 {

@@ -40,7 +40,7 @@ TAILQ_HEAD(wg_staged_list, wg_staged);
 	X(PEER_SENT, 4, "sent", "data went out and nothing has come back since")                   \
 	X(PEER_GOT, 8, "got", "data came in and nothing has gone back since")                      \
 	X(PEER_ROAMED, 16, "roamed", "an authenticated packet came from another address")
-ENUM_DECLARE(peer_signal, PEER_SIGNAL_LIST);
+FLAGS_DECLARE(peer_signal, PEER_SIGNAL_LIST);
 
 /* Locks: [c] control half  [I] set once  [a] atomic  [s] device->stage_lock */
 struct wg_peer {

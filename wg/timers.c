@@ -4,6 +4,9 @@
 
 ENUM_DEFINE(peer_timer, PEER_TIMER_LIST);
 
+#define FITS_(id, value, name, doc) _Static_assert((value) < TIMER_COUNT, "timers are an array");
+PEER_TIMER_LIST(FITS_)
+
 #define OFF UINT64_MAX
 
 /* ---- a binary heap of peers by the earliest of their timers ---- */
@@ -309,13 +312,26 @@ static void persistent(struct wg_peer *p)
 	stage_send_keepalive(p);
 }
 
-static void (*const fire[TIMER_COUNT])(struct wg_peer *) = {
-	[TIMER_RETRANSMIT] = retransmit,
-	[TIMER_KEEPALIVE] = keepalive,
-	[TIMER_NEW_HANDSHAKE] = new_handshake,
-	[TIMER_ZERO_KEYS] = zero_keys,
-	[TIMER_PERSISTENT] = persistent,
-};
+static void fire(struct wg_peer *p, enum peer_timer timer)
+{
+	switch (timer) {
+	case TIMER_RETRANSMIT:
+		retransmit(p);
+		break;
+	case TIMER_KEEPALIVE:
+		keepalive(p);
+		break;
+	case TIMER_NEW_HANDSHAKE:
+		new_handshake(p);
+		break;
+	case TIMER_ZERO_KEYS:
+		zero_keys(p);
+		break;
+	case TIMER_PERSISTENT:
+		persistent(p);
+		break;
+	}
+}
 
 void timers_run(struct wg_device *d)
 {
@@ -328,7 +344,7 @@ void timers_run(struct wg_device *d)
 			if (p->timers.due_ns[i] > d->now.boot_ns)
 				continue;
 			disarm(p, (enum peer_timer)i);
-			fire[i](p);
+			fire(p, (enum peer_timer)i);
 		}
 	}
 }

@@ -18,7 +18,7 @@ struct wg_device;
 	X(TIMER_ZERO_KEYS, 3, "zero-keys", "no new session for 540 s")                             \
 	X(TIMER_PERSISTENT, 4, "persistent", "the configured interval passed in silence")
 ENUM_DECLARE(peer_timer, PEER_TIMER_LIST);
-#define TIMER_COUNT 5
+#define TIMER_COUNT ((int)ENUM_COUNT(peer_timer))
 
 struct peer_timers {
 	uint64_t	due_ns[TIMER_COUNT];	/* boot time; UINT64_MAX: off */
