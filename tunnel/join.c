@@ -274,15 +274,27 @@ static void merge_header(const struct join_unit *u, uint8_t *p, struct virtio_ne
 	};
 }
 
+static void write_pieces(struct join *j, const struct join_unit *u)
+{
+	for (uint16_t i = u->first; i != JOIN_NONE; i = j->packets[i].next)
+		write_one(j, j->packets[i].data, j->packets[i].len);
+}
+
 static void write_merged(struct join *j, const struct join_unit *u)
 {
 	struct join_packet *first = &j->packets[u->first];
 	struct virtio_net_hdr h;
 	struct join_output out = {.iov = j->iov, .packets = u->n, .bytes = u->len};
 	uint8_t saved[SPLIT_HEADERS_MAX];
+	unsigned kind = u->protocol == IPPROTO_TCP ? JOIN_TCP : JOIN_UDP;
 	unsigned n = 0;
 	int r;
 
+	/* Merged before another unit of this batch was refused. */
+	if (!(j->flags & kind)) {
+		write_pieces(j, u);
+		return;
+	}
 	memcpy(saved, first->data, u->headers);
 	merge_header(u, first->data, &h);
 	j->iov[n++] = (struct iovec){&h, VNET_HDR_LEN};
@@ -295,11 +307,10 @@ static void write_merged(struct join *j, const struct join_unit *u)
 	if (r == -EINVAL) {
 		/* This kernel does not take what it promised: from here on as they came. */
 		log_info("tun: the kernel refuses merged packets: single ones from now on protocol=%s",
-			u->protocol == IPPROTO_TCP ? "tcp" : "udp");
-		j->flags &= u->protocol == IPPROTO_TCP ? ~JOIN_TCP : ~JOIN_UDP;
+			kind == JOIN_TCP ? "tcp" : "udp");
+		j->flags &= ~kind;
 		memcpy(first->data, saved, u->headers);
-		for (uint16_t i = u->first; i != JOIN_NONE; i = j->packets[i].next)
-			write_one(j, j->packets[i].data, j->packets[i].len);
+		write_pieces(j, u);
 	} else if (r < 0) {
 		j->lost += u->n;
 	}

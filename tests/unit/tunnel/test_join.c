@@ -18,6 +18,7 @@ static unsigned n_writes, n_merged;
 static unsigned made_of[MANY];	/* packets in each write */
 static struct virtio_net_hdr headers[MANY];
 static int refuse;		/* what to say to merged packets */
+static unsigned n_refused;	/* how often it was said */
 static unsigned most;		/* packets in one write */
 
 static struct join j;
@@ -37,8 +38,10 @@ static int record(void *arg, const struct join_output *out)
 	uint8_t *p;
 
 	CHECK(arg == &j);
-	if (out->packets > 1 && refuse)
+	if (out->packets > 1 && refuse) {
+		n_refused++;
 		return refuse;
+	}
 	CHECK_EQ(out->iov[0].iov_len, VNET_HDR_LEN);
 	for (unsigned i = 0; i < out->n_iov; i++) {
 		memcpy(buf + at, out->iov[i].iov_base, out->iov[i].iov_len);
@@ -421,12 +424,16 @@ static void refused_merges(void)
 
 		start(JOIN_TCP | JOIN_UDP);
 		refuse = -EINVAL;
+		n_refused = 0;
 		for (unsigned i = 0; i < 10; i++) {
+			unsigned n = i == 4 ? 600 : 700; /* ends the first of two merged packets */
+
 			a.flags = i == 9 ? 0x18 : 0x10;
-			send_spec(&a, 700);
-			a = follow(a, 700);
+			send_spec(&a, n);
+			a = follow(a, n);
 		}
 		CHECK_EQ(join_flush(&j), 0);
+		CHECK_EQ(n_refused, 1);
 		check_same_order();
 		CHECK_EQ(n_writes, 10);
 		CHECK_EQ(j.flags, kind & 1 ? JOIN_UDP : JOIN_TCP);
