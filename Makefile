@@ -15,7 +15,7 @@ debug: .build/debug/build.ninja
 	@ninja -C .build/debug -j $(JOBS)
 
 .build/debug/build.ninja:
-	@meson setup .build/debug --buildtype=debug -Db_sanitize=address,undefined
+	@meson setup .build/debug --buildtype=debug -Dtests=true -Db_sanitize=address,undefined
 
 check:
 	@./check

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """base/enum against Python's enum, on random sets, numbers and strings.  Prints TAP.
 
-usage: tests/oracle/enum.t [PROGRAM [SEED]]     PROGRAM: build/tests/unit/base/enum_oracle
+usage: tests/oracle/enum.t [PROGRAM [SEED]]     PROGRAM: .build/gcc/tests/unit/base/enum_oracle
 """
 import enum
 import os
@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PROGRAM = sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, "build/tests/unit/base/enum_oracle")
+PROGRAM = sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, ".build/gcc/tests/unit/base/enum_oracle")
 SEED = int(sys.argv[2]) if len(sys.argv) > 2 else 20261124
 ROUNDS = 1500
 INT64_MAX = 2**63 - 1
