@@ -12,8 +12,7 @@
 #define UAPI_EADDRINUSE 98
 #define UAPI_EOTHER 55
 
-#define OUTPUT_PIECE (64u << 10)
-#define OUTPUT_MAX (OUTPUT_PIECE + (4u << 10)) /* what was begun below the limit is finished */
+#define OUTPUT_MAX (UAPI_PIECE + (4u << 10)) /* what was begun below the limit is finished */
 
 struct uapi {
 	struct wg_device	*device;
@@ -767,7 +766,7 @@ size_t uapi_output(struct uapi_client *c, const uint8_t **ret)
 {
 	/* A piece is not added to: it is taken first. */
 	if (!c->out.len)
-		while (c->get.state != GET_NONE && c->out.len < OUTPUT_PIECE && !c->out.error)
+		while (c->get.state != GET_NONE && c->out.len < UAPI_PIECE && !c->out.error)
 			get_step(c);
 	if (c->out.error) {
 		/* No memory: half an answer must not look like one. */

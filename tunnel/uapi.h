@@ -19,6 +19,7 @@
 #define UAPI_REQUEST_MAX (64u << 20)
 #define UAPI_BUFFERED_MAX (4 * UAPI_REQUEST_MAX)
 #define UAPI_LINE_MAX 1024
+#define UAPI_PIECE (64u << 10)	/* of an answer, made at a time */
 
 struct uapi;
 struct uapi_client;
@@ -62,7 +63,7 @@ void uapi_client_free(struct uapi_client *c);
 int uapi_feed(struct uapi_client *c, const void *data, size_t len);
 
 /*
- * uapi_output(c, ret): the next bytes for the client, made now where needed, at most some 64 KiB.  0: none, feed more.  They
+ * uapi_output(c, ret): the next bytes for the client, made now where needed, at most UAPI_PIECE and a little.  0: none, feed more.  They
  * stay valid until uapi_written(), uapi_feed() or uapi_client_free().
  */
 size_t uapi_output(struct uapi_client *c, const uint8_t **ret);
