@@ -27,7 +27,6 @@ struct daemon {
 	struct wg_device	*device;
 	struct path		*path;
 	struct udp		*udp;		/* NULL: down, or the port could not be bound */
-	struct udp_queue	 sender;	/* the control thread's own view of the first sockets */
 	struct uapi		*uapi;
 	struct uapi_server	*server;
 	struct link		*link;
@@ -87,7 +86,7 @@ static void send_effects(struct daemon *d, struct udp_message m[], struct wg_pee
 {
 	if (!n || !d->udp)
 		return;
-	if (udp_send(&d->sender, m, n))
+	if (udp_send(&d->udp->control, m, n))
 		for (unsigned i = 0; i < n; i++)
 			if (m[i].error)
 				log_limited(LOG_LEVEL_VERBOSE, "udp: cannot send: %s",
@@ -146,7 +145,6 @@ static int open_sockets(struct daemon *d, uint16_t port)
 	udp_freep(&d->udp);
 	d->udp = new;
 	d->port = new->port;
-	d->sender = new->queues[0];
 	path_resume(d->path, new);
 	wg_peer_clear_source(d->device, NULL);
 	log_info("udp: listening port=%u", d->port);
@@ -222,7 +220,8 @@ static void routes_changed(void *arg)
 {
 	struct daemon *d = arg;
 
-	wg_peer_clear_source(d->device, NULL);
+	if (d->udp)
+		udp_routes_changed(d->udp);
 }
 
 /* ---- what the configuration asks for ---- */

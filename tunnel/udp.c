@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <linux/rtnetlink.h>
 #include <netinet/udp.h>
 #include <poll.h>
 #include <stdio.h>
@@ -150,6 +151,15 @@ static unsigned probe_max_segments(void)
 	return 64;
 }
 
+/* Without it sources are believed until a send is refused. */
+static void open_routes(struct udp_queue *q, const struct udp *u)
+{
+	q->owner = u;
+	q->routes_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	if (q->routes_fd < 0)
+		log_limited(LOG_LEVEL_INFO, "udp: cannot ask for routes: %s", strerror(errno));
+}
+
 int udp_open(const struct udp_config *config, struct udp **ret)
 {
 	cleanup(udp_freep) struct udp *u = NULL;
@@ -162,8 +172,10 @@ int udp_open(const struct udp_config *config, struct udp **ret)
 	if (!u)
 		return -ENOMEM;
 	u->n_queues = config->workers;
+	u->mark = config->mark;
+	u->control.routes_fd = -1;
 	for (unsigned i = 0; i < UDP_WORKERS_MAX; i++)
-		u->queues[i].fd4 = u->queues[i].fd6 = -1;
+		u->queues[i].fd4 = u->queues[i].fd6 = u->queues[i].routes_fd = -1;
 
 	for (unsigned tries = 0; tries < PORT_TRIES; tries++) {
 		u->port = config->port;
@@ -189,8 +201,12 @@ int udp_open(const struct udp_config *config, struct udp **ret)
 		log_info("udp: no %s here: %s", r4 < 0 ? "IPv4" : "IPv6", strerror(r4 < 0 ? -r4 : -r6));
 
 	max_segments = probe_max_segments();
-	for (unsigned i = 0; i < u->n_queues; i++)
+	for (unsigned i = 0; i < u->n_queues; i++) {
 		u->queues[i].max_segments = max_segments;
+		open_routes(&u->queues[i], u);
+	}
+	u->control = u->queues[0];
+	open_routes(&u->control, u);
 	*ret = steal(u);
 	return 0;
 }
@@ -199,6 +215,9 @@ void udp_free(struct udp *u)
 {
 	close_family(u, AF_INET);
 	close_family(u, AF_INET6);
+	close_fd(&u->control.routes_fd);
+	for (unsigned i = 0; i < UDP_WORKERS_MAX; i++)
+		close_fd(&u->queues[i].routes_fd);
 	free(u);
 }
 
@@ -215,7 +234,14 @@ int udp_set_mark(struct udp *u, uint32_t mark)
 			first = first ? first : r;
 		}
 	}
+	u->mark = mark;
+	udp_routes_changed(u);
 	return first;
+}
+
+void udp_routes_changed(struct udp *u)
+{
+	u->routes++;
 }
 
 /* ---- receive ---- */
@@ -365,6 +391,96 @@ static bool has_source(const struct wg_endpoint *e)
 	static const uint8_t none[16];
 
 	return e->src_ifindex != 0 || memcmp(e->src, none, sizeof(none)) != 0;
+}
+
+static void put_attribute(struct nlmsghdr *nlh, uint16_t type, const void *data, uint16_t len)
+{
+	struct rtattr *a = (void *)((uint8_t *)nlh + nlh->nlmsg_len);
+
+	a->rta_type = type;
+	a->rta_len = (uint16_t)RTA_LENGTH(len);
+	memcpy(RTA_DATA(a), data, len);
+	nlh->nlmsg_len += RTA_SPACE(len);
+}
+
+/*
+ * By which interface does the system send to ${e} from its source?  0: there is no route; < 0: it did not say.  An IPv4
+ * socket that is told an interface which has no route takes the destination to be on that link, and never says that
+ * nobody is there: only the table knows.
+ */
+static int ask_route(struct udp_queue *q, const struct wg_endpoint *e)
+{
+	_Alignas(struct nlmsghdr) uint8_t buf[2048] = {0};
+	struct nlmsghdr *nlh = (void *)buf;
+	struct rtmsg *rt = NLMSG_DATA(nlh);
+	uint16_t len = e->dst.family == AF_INET6 ? 16 : 4;
+	uint32_t mark = q->owner->mark;
+	ssize_t n;
+
+	*nlh = (struct nlmsghdr){.nlmsg_len = NLMSG_LENGTH(sizeof(*rt)),
+		.nlmsg_type = RTM_GETROUTE,
+		.nlmsg_flags = NLM_F_REQUEST};
+	*rt = (struct rtmsg){.rtm_family = e->dst.family,
+		.rtm_dst_len = (uint8_t)(len * 8),
+		.rtm_src_len = (uint8_t)(len * 8),
+		.rtm_flags = RTM_F_FIB_MATCH};
+	put_attribute(nlh, RTA_DST, e->dst.bytes, len);
+	put_attribute(nlh, RTA_SRC, e->src, len);
+	if (e->src_ifindex)
+		put_attribute(nlh, RTA_OIF, &e->src_ifindex, sizeof(e->src_ifindex));
+	if (mark)
+		put_attribute(nlh, RTA_MARK, &mark, sizeof(mark));
+	if (send(q->routes_fd, nlh, nlh->nlmsg_len, 0) < 0)
+		return -errno;
+	/* The kernel answers while it takes the question. */
+	n = recv(q->routes_fd, buf, sizeof(buf), MSG_DONTWAIT);
+	if (n < 0)
+		return -errno;
+	if (!NLMSG_OK(nlh, (size_t)n))
+		return -EBADMSG;
+	if (nlh->nlmsg_type == NLMSG_ERROR)
+		return 0;
+	n = (ssize_t)RTM_PAYLOAD(nlh);
+	for (struct rtattr *a = RTM_RTA(rt); RTA_OK(a, n); a = RTA_NEXT(a, n))
+		if (a->rta_type == RTA_OIF && RTA_PAYLOAD(a) >= sizeof(int)) {
+			int ifindex;
+
+			memcpy(&ifindex, RTA_DATA(a), sizeof(ifindex));
+			return ifindex;
+		}
+	return e->src_ifindex ? (int)e->src_ifindex : -ENODATA;
+}
+
+/*
+ * Can ${e}'s source be used?  For IPv4 not without a route by its interface.  For IPv6, where any interface does, not once
+ * after the route moved to another, so that the peer learns an address that belongs there.
+ */
+static bool source_works(struct udp_queue *q, const struct wg_endpoint *e)
+{
+	struct wg_endpoint key = *e;
+	unsigned routes = q->owner->routes, hash = 2166136261u;
+	struct udp_way *way;
+	bool same, moved;
+	int leaves_by;
+
+	if (q->routes_fd < 0 || e->dst.scope_id)
+		return true;
+	key.dst.port = 0;
+	for (unsigned i = 0; i < 16; i++)
+		hash = (hash ^ key.dst.bytes[i] ^ (uint32_t)key.src[i] << 8) * 16777619u;
+	way = &q->ways[(hash >> 16) % UDP_WAYS_MAX];
+	same = wg_endpoint_equal(&way->endpoint, &key);
+	if (same && way->routes == routes)
+		return way->works;
+	leaves_by = ask_route(q, e);
+	if (leaves_by < 0)
+		return true;
+	moved = same && way->leaves_by != (uint32_t)leaves_by;
+	*way = (struct udp_way){.endpoint = key,
+		.routes = routes,
+		.leaves_by = (uint32_t)leaves_by,
+		.works = leaves_by != 0};
+	return way->works && !moved;
 }
 
 static unsigned n_datagrams(uint32_t len, uint32_t segment)
@@ -529,10 +645,8 @@ static int retry_piece(struct udp_queue *q, struct batch *b, int fd, struct piec
 	if (r < 0 && source && source_may_be_why(r)) {
 		int without = try_piece(q, b, fd, p, false);
 
-		if (without == 0) {
-			q->counters.refused_sources += !p->m->source_refused;
+		if (without == 0)
 			p->m->source_refused = true;
-		}
 		/* What it says without a source is the better reason. */
 		r = without;
 	}
@@ -628,6 +742,7 @@ unsigned udp_send(struct udp_queue *q, struct udp_message messages[], unsigned n
 			q->counters.dropped += m->dropped;
 			continue;
 		}
+		m->source_refused = has_source(m->to) && !source_works(q, m->to);
 		if (b.n && family != b.family)
 			flush_batch(q, &b);
 		b.family = family;
@@ -656,7 +771,11 @@ unsigned udp_send(struct udp_queue *q, struct udp_message messages[], unsigned n
 	}
 	if (b.n)
 		flush_batch(q, &b);
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		dropped += messages[i].dropped;
+		/* What fails without it too does not fail for its source. */
+		messages[i].source_refused &= !messages[i].error;
+		q->counters.refused_sources += messages[i].source_refused;
+	}
 	return dropped;
 }

@@ -2,10 +2,11 @@
  * tunnel/udp.h - the UDP sockets: one port, IPv4 and IPv6, one pair of sockets for each worker.
  *
  * Moves runs of datagrams: up to 64 KiB of equal pieces in one system call's message (UDP_GRO, UDP_SEGMENT).  Tells for every datagram
- * from which of our addresses it came, and answers from there.  Where a path or a kernel refuses a run, sends it
+ * from which of our addresses it came, and answers from there, unless no route leads that way.  Where a path or a kernel refuses a run, sends it
  * in pieces; the kernel fragments what exceeds the path (DF is never set).  Knows no message of the protocol.
  *
- * Locks: struct udp is the control thread's; a queue is its worker's; udp_set_mark() may run beside the workers.  To change
+ * Locks: struct udp is the control thread's; a queue is its worker's; udp_set_mark() and udp_routes_changed() may run
+ * beside the workers.  To change
  * the port, stop the workers, free this and open another.
  */
 #pragma once
@@ -20,6 +21,7 @@
 #define UDP_SLOT_SIZE 65536u
 #define UDP_SEND_MAX 64		/* kernel messages per system call */
 #define UDP_PATHS_MAX 16
+#define UDP_WAYS_MAX 64
 
 struct udp_config {
 	uint16_t	port;		/* 0: the kernel chooses one that is free for both families */
@@ -32,6 +34,14 @@ struct udp_path {
 	struct wg_addr	dst;
 	uint32_t	segment;	/* the smallest that was refused */
 	uint64_t	until_ns;	/* CLOCK_MONOTONIC: not tried again before */
+};
+
+/* What the routing table said about one pair of addresses. */
+struct udp_way {
+	struct wg_endpoint	endpoint;	/* its port is 0; family 0: unused */
+	unsigned		routes;		/* of which state of the routes */
+	uint32_t		leaves_by;	/* interface */
+	bool			works;		/* the source can be used */
 };
 
 struct udp_counters {
@@ -50,11 +60,17 @@ struct udp_queue {
 	unsigned		n_paths;	/* [w] */
 	struct udp_path		paths[UDP_PATHS_MAX];	/* [w] */
 	struct udp_counters	counters;	/* [w] */
+	const struct udp	*owner;		/* [I] */
+	int			routes_fd;	/* [I] asks for routes; -1: cannot */
+	struct udp_way		ways[UDP_WAYS_MAX];	/* [w] */
 };
 
 struct udp {
 	uint16_t		port;		/* [I] the one in use */
 	unsigned		n_queues;
+	_Atomic uint32_t	mark;
+	_Atomic unsigned	routes;		/* counts their states */
+	struct udp_queue	control;	/* the control thread's: sends by the first queue's sockets, which are not its own */
 	struct udp_queue	queues[UDP_WORKERS_MAX];
 };
 
@@ -72,6 +88,9 @@ static inline void udp_freep(struct udp **u)
 
 /* udp_set_mark(u, mark): on all sockets; 0, or the first error. */
 int udp_set_mark(struct udp *u, uint32_t mark);
+
+/* udp_routes_changed(u): routes or addresses of the system changed: sources are judged anew before they are used again. */
+void udp_routes_changed(struct udp *u);
 
 /* ---- receive ---- */
 
@@ -105,7 +124,7 @@ struct udp_message {
 	uint32_t			 segment;	/* datagrams are this long, the last may be shorter; >= len: one datagram */
 	uint8_t				 tos;
 	/* out */
-	bool				 source_refused;	/* the endpoint's source no longer works and was left out: forget it */
+	bool				 source_refused;	/* the endpoint's source does not work and was left out: forget it */
 	int				 error;			/* 0, or why (the last) datagrams of it were not sent */
 	uint32_t			 dropped;		/* how many datagrams those were */
 };
