@@ -239,6 +239,7 @@ uint64_t wg_device_run(struct wg_device *d, struct wg_now now)
 	uint64_t next;
 
 	d->now = now;
+	d->n_initiated = 0;
 	effects_reset(d);
 	pending = d->effects_n > 0;
 	device_drain_signals(d);

@@ -144,10 +144,11 @@ void handshake_initiate(struct wg_peer *p, bool retry)
 			timers_initiation_put_off(p, last);
 		return;
 	}
-	if (effects_full(d)) {
+	if (!retry && (effects_full(d) || d->n_initiated >= INITIATIONS_PER_RUN)) {
 		peer_signal(p, PEER_NEED_HANDSHAKE);
 		return;
 	}
+	d->n_initiated++;
 	timers_zero_overdue(p);
 	drop = create_initiation(p, &msg);
 	if (drop == WG_DROP_NONE) {

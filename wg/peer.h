@@ -112,6 +112,7 @@ struct wg_device {
 	uint64_t			 limiter_due_ns; /* [c] */
 	uint64_t			 last_load_ns;	/* [c] */
 	bool				 loaded;	/* [c] under load within the last second */
+	unsigned			 n_initiated;	/* [c] since the last call of wg_device_run() */
 
 	struct timer_heap		 timers;	/* [c] */
 
@@ -174,7 +175,10 @@ void stage_send_keepalive(struct wg_peer *p);
 void stage_flush(struct wg_peer *p);
 
 /* ---- handshake.c ---- */
-/* Send an initiation, unless one was sent less than 5 s ago, the endpoint is unknown or there is no private key. */
+/* Initiations a call of wg_device_run(): as many as messages, or their answers would heap up unread. */
+#define INITIATIONS_PER_RUN 32
+/* Send an initiation, unless one was sent less than 5 s ago, the endpoint is unknown or there is no private key.  One more than a call
+ * may make goes with the next; not a retry, which timers_run() holds back before it is begun. */
 void handshake_initiate(struct wg_peer *p, bool retry);
 void handshake_clear(struct wg_peer *p);
 void handshake_input(struct wg_device *d, const struct wg_endpoint *src, const void *msg, size_t len,

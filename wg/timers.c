@@ -335,7 +335,7 @@ static void fire(struct wg_peer *p, enum peer_timer timer)
 
 void timers_run(struct wg_device *d)
 {
-	while (d->timers.n && !effects_full(d)) {
+	while (d->timers.n && !effects_full(d) && d->n_initiated < INITIATIONS_PER_RUN) {
 		struct wg_peer *p = d->timers.peers[0];
 
 		if (earliest(p) > d->now.boot_ns)

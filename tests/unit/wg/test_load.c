@@ -256,15 +256,97 @@ static void effects(void)
 	}
 	wg_device_up(d, s->now);
 	CHECK(d->effect_bytes.len <= 2 << 20);
-	for (unsigned round = 0; round < 20; round++) {
+	for (unsigned round = 0; round < 400; round++) {
 		while (wg_device_effect(d, &e))
 			sent += e.kind == WG_EFFECT_SEND;
-		wg_device_run(d, s->now);
+		CHECK((wg_device_run(d, s->now) == s->now.boot_ns) == (sent + 32 < N));
 		CHECK(d->effect_bytes.len <= 2 << 20);
 		CHECK(d->effects_n < 40000);
 	}
 	CHECK_EQ(sent, N);
 	CHECK_EQ(sim_drops(s, 0, WG_DROP_NO_MEMORY), 0);
+	sim_free(s);
+}
+
+static unsigned drain(struct wg_device *d, unsigned *ret_responses)
+{
+	struct wg_effect e;
+	unsigned initiations = 0;
+
+	while (wg_device_effect(d, &e)) {
+		initiations += e.kind == WG_EFFECT_SEND && e.len == sizeof(struct wg_initiation);
+		*ret_responses += e.kind == WG_EFFECT_SEND && e.len == sizeof(struct wg_response);
+	}
+	return initiations;
+}
+
+/* What comes while a thousand handshakes are due, by signal or by timer, is answered among the first of them. */
+static void initiations(void)
+{
+	struct sim *s = sim_pair(11, false);
+	struct wg_device *d = s->hosts[1].device;
+	struct wg_addr to = {.bytes = {192, 0, 2, 9}, .port = 1, .family = AF_INET};
+	struct wg_endpoint src = sim_endpoint(s, 0);
+	enum { N = 1000 };
+	struct wg_initiation m;
+	uint8_t key[32] = {9};
+
+	wg_device_down(d);
+	for (unsigned i = 0; i < N; i++) {
+		struct wg_peer *p;
+
+		put_le32(key + 4, i);
+		CHECK(!wg_device_add_peer(d, key, &p));
+		wg_peer_set_endpoint(d, p, &to);
+		wg_peer_set_keepalive(p, 600);
+	}
+	wg_device_up(d, s->now);
+	for (unsigned retry = 0; retry < 3; retry++) {
+		unsigned sent = 0, responses = 0, n;
+
+		s->now.boot_ns += S(6);
+		s->now.real_ns += S(6);
+		initiation(s, &m, retry);
+		CHECK(!wg_device_queue(d, &src, &m, sizeof(m)));
+		n = drain(d, &responses);
+		CHECK(n <= 32);
+		for (unsigned runs = 0; runs < 2 * N / 32; runs++) {
+			uint64_t next = wg_device_run(d, s->now);
+
+			sent += n;
+			n = drain(d, &responses);
+			CHECK(n <= 64);
+			CHECK_EQ(responses, 1);
+			CHECK(sent + n >= N || next <= s->now.boot_ns);
+		}
+		CHECK(sent + n >= N);
+	}
+	sim_free(s);
+}
+
+/* A retry that meets full effects is still a retry: the attempts go on being counted, or it would never give up. */
+static void retry_with_full_effects(void)
+{
+	struct sim *s = sim_pair(12, false);
+	struct wg_device *d = s->hosts[0].device;
+	struct wg_peer *a = sim_peer(s, 0, 1);
+	unsigned responses = 0;
+
+	s->lose[0] = SIM_ALL;
+	sim_send(s, 0, 1, 100);
+	sim_settle(s);
+	for (unsigned attempt = 1; attempt <= 5; attempt++) {
+		s->now.boot_ns += S(6);
+		s->now.real_ns += S(6);
+		/* One event short of full: what says that it is a retry fills them. */
+		for (unsigned i = 1; i < 16384; i++)
+			effect_event(d, NULL, NULL, WG_EVENT_COOKIE_SENT, WG_DROP_NONE);
+		wg_device_run(d, s->now);
+		CHECK_EQ(drain(d, &responses), 1);
+		wg_device_run(d, s->now);
+		CHECK_EQ(drain(d, &responses), 0);
+		CHECK_EQ(a->timers.attempts, attempt);
+	}
 	sim_free(s);
 }
 
@@ -306,6 +388,8 @@ static const struct sim_test tests[] = {
 	{"128 packets wait for a peer, the newest, in order [staged-limit-peer] [tx-drop-oldest] [tx-staged-order]", staged_peer},
 	{"4 MiB wait for a device; what goes is counted [staged-limit-device] [tx-flush-remove] [tx-flush-down]", staged_device},
 	{"10,000 initiations at once stay within the bound, and none is lost", effects},
+	{"messages are answered while 1,000 initiations are due [load-handshake-completes]", initiations},
+	{"a retry that meets full effects counts as one [timer-give-up]", retry_with_full_effects},
 	{"packets that wait are not lost to full effects [tx-staged-order]", effects_jumbo},
 };
 
