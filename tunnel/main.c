@@ -1,4 +1,5 @@
 /* ginnel-wg: WireGuard in user space. */
+#include "tunnel/box.h"
 #include "tunnel/daemon.h"
 #include "tunnel/options.h"
 #include "tunnel/process.h"
@@ -121,12 +122,23 @@ static int serve(const struct options *o, const struct environment *env)
 		log_error("cannot give up privileges: %s", strerror(-r));
 		return r;
 	}
+	/* Threads that are started later are inside; files are needed no more. */
+	r = box_shut_files(listener.fd, UAPI_SOCKET_DIR, BOX_SANITIZERS);
+	if (r < 0) {
+		log_error("cannot fence off the files: %s", strerror(-r));
+		return r;
+	}
 	config = (struct daemon_config){
 		.tun = steal(tun), .uapi_fd = listener.fd, .name = listener.name};
 	listener.fd = -1;
 	r = daemon_new(&config, &d);
 	if (r < 0) {
 		log_error("cannot start: %s", strerror(-r));
+		return r;
+	}
+	r = box_shut_calls(BOX_SANITIZERS);
+	if (r < 0) {
+		log_error("cannot filter system calls: %s", strerror(-r));
 		return r;
 	}
 	process_ready(ready_fd, env->log_level_set);

@@ -131,7 +131,8 @@ void process_ready(int ready_fd, bool keep_stderr)
 	if (ready_fd < 0)
 		return;
 	if (!keep_stderr)
-		null_over(2, 2);
+		/* Standard input is /dev/null since process_daemonise(); nothing may be opened any more. */
+		dup2(STDIN_FILENO, STDERR_FILENO);
 	/* Without a parent nobody waits; SIGPIPE is ignored by then, or ends what nobody started. */
 	while (write(ready_fd, "", 1) < 0 && errno == EINTR)
 		;

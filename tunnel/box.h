@@ -1,0 +1,38 @@
+/*
+ * tunnel/box.h - what the daemon may still do once it runs: its policy for base/sandbox.h.
+ *
+ * Afterwards it can remove its socket's file; open UDP sockets, set the options it needs, and bind
+ * them; ask where its device is, and for routes; serve clients on the listening socket it has; and
+ * end.  It opens no file, starts no thread or program, makes no other kind of socket and no
+ * executable memory.  A feature that needs another call adds its row to the table in box.c; until
+ * then it gets EPERM.
+ */
+#pragma once
+
+#include "base/util.h"
+
+/* The sanitizers' run-time libraries need more: to look for leaks at the end, and to write a
+ * report. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define BOX_SANITIZERS true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+	__has_feature(memory_sanitizer)
+#define BOX_SANITIZERS true
+#endif
+#endif
+#ifndef BOX_SANITIZERS
+#define BOX_SANITIZERS false
+#endif
+
+/*
+ * box_shut_files(uapi_fd, dir, sanitizers): no file but those beside the socket ${uapi_fd}, which
+ * may be removed; ${dir} is its directory if it is bound to no absolute path.  ${sanitizers}:
+ * BOX_SANITIZERS; a test may say false.  Before any thread is started.  Says so in one line where
+ * the kernel cannot.  0 or negative errno.
+ */
+int box_shut_files(int uapi_fd, const char *dir, bool sanitizers);
+
+/* box_shut_calls(sanitizers): no system call but those of a running daemon, in all threads.  After
+ * all is made.  Likewise. */
+int box_shut_calls(bool sanitizers);
