@@ -65,15 +65,15 @@ for pair in "1 1" "2 2" "1 4" "4 2"; do
 	done
 	wg_start a wg1 "/run/lab/workers$n1" && wg_start b wg2 "/run/lab/workers$n2" ||
 		{ echo "Bail out! no daemon"; exit 1; }
-	is "--workers=$n1 runs as many threads [workers]" \
+	is "--workers=$n1 runs as many threads [workers-any]" \
 		"$(grep -c '^worker ' /proc/"${wg_pid[wg1]}"/task/*/comm | awk -F: '{ n += $2 } END { print n }')" "$n1"
 	lab_tunnel
-	ok "$n1 and $n2 workers: IPv4 passes [workers]" ping4 a 192.168.241.2
-	ok "$n1 and $n2 workers: IPv6 passes [workers]" ping6 b fd00:241::1
-	ok "$n1 and $n2 workers: no flow is ever out of order [rx-order-per-peer] [workers]" in_order
+	ok "$n1 and $n2 workers: IPv4 passes [workers-any]" ping4 a 192.168.241.2
+	ok "$n1 and $n2 workers: IPv6 passes [workers-any]" ping6 b fd00:241::1
+	ok "$n1 and $n2 workers: no flow is ever out of order [rx-order-per-peer] [workers-any]" in_order
 	iperf_server b 5201
 	for flags in -P4 "-P4 -R" "-P2 --bidir"; do
-		ok "$n1 and $n2 workers: bulk data flows: iperf3 $flags [bulk] [workers]" \
+		ok "$n1 and $n2 workers: bulk data flows: iperf3 $flags [bulk] [workers-any]" \
 			in_ns a iperf3 -c 192.168.241.2 -t 1 $flags
 	done
 	iperf_stop b
