@@ -1,6 +1,7 @@
 #include "tunnel/link.h"
 
 #include "base/log.h"
+#include "tunnel/link_message.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,13 +47,6 @@ struct link {
 	bool			 up;
 	unsigned		 mtu;
 	char			 name[IFNAMSIZ];
-};
-
-struct state {
-	uint32_t	ifindex;
-	bool		up;
-	unsigned	mtu;
-	char		name[IFNAMSIZ];
 };
 
 /* ---- sockets ---- */
@@ -113,35 +107,32 @@ static ssize_t netlink_receive(int fd, void *buf, size_t size, int *ret_nsid)
 
 /* ---- questions ---- */
 
-/* Send ${request} and give every answer to ${answer}.  0 or the kernel's negative errno. */
-static int ask(struct link *l, struct nlmsghdr *request, mnl_cb_t answer, void *arg)
+/* Send ${request}.  The answer of ${type} goes to ${*ret}, if there is one.  0 or the kernel's negative errno. */
+static int ask(struct link *l, struct nlmsghdr *request, uint16_t type, struct link_message *ret)
 {
 	_Alignas(struct nlmsghdr) char buf[32768];
-	int nsid, r;
+	int nsid;
 
 	request->nlmsg_seq = ++l->seq;
 	if (send(l->ask_fd, request, request->nlmsg_len, 0) < 0)
 		return -errno;
 	for (;;) {
 		ssize_t n = netlink_receive(l->ask_fd, buf, sizeof(buf), &nsid);
-		const struct nlmsghdr *nlh = (const struct nlmsghdr *)(const void *)buf;
-		int len = (int)n;
+		struct link_messages messages;
+		struct link_message m;
 
 		if (n <= 0)
 			return n < 0 ? (int)n : -ETIMEDOUT;
-		for (; mnl_nlmsg_ok(nlh, len); nlh = mnl_nlmsg_next(nlh, &len)) {
-			if (nlh->nlmsg_seq != request->nlmsg_seq)
+		messages = link_messages_of(buf, (size_t)n);
+		while (link_messages_next(&messages, &m)) {
+			if (m.seq != request->nlmsg_seq)
 				continue; /* late, of a question that was given up */
-			if (nlh->nlmsg_type == NLMSG_ERROR) {
-				const struct nlmsgerr *e = mnl_nlmsg_get_payload(nlh);
-
-				if (mnl_nlmsg_get_payload_len(nlh) < sizeof(e->error))
-					return -EBADMSG;
-				return e->error;
-			}
-			r = answer ? answer(nlh, arg) : MNL_CB_OK;
-			if (r < 0)
+			if (m.bad)
 				return -EBADMSG;
+			if (m.type == NLMSG_ERROR)
+				return m.error;
+			if (m.type == type)
+				*ret = m;
 		}
 	}
 }
@@ -156,34 +147,24 @@ static struct nlmsghdr *request(void *buf, uint16_t type, size_t family_len)
 	return nlh;
 }
 
-static int nsid_answer(const struct nlmsghdr *nlh, void *arg)
-{
-	const struct nlattr *a;
-
-	if (nlh->nlmsg_type != RTM_NEWNSID && nlh->nlmsg_type != RTM_DELNSID)
-		return MNL_CB_OK;
-	mnl_attr_for_each(a, nlh, sizeof(struct rtgenmsg))
-	{
-		if (mnl_attr_get_type(a) == NETNSA_NSID && mnl_attr_get_payload_len(a) >= 4)
-			*(int *)arg = (int)mnl_attr_get_u32(a);
-	}
-	return MNL_CB_OK;
-}
-
 static int nsid_of(struct link *l, int netns_fd, int *ret)
 {
 	_Alignas(struct nlmsghdr) char buf[256];
 	struct nlmsghdr *nlh = request(buf, RTM_GETNSID, sizeof(struct rtgenmsg));
+	struct link_message answer = {.nsid = -1};
+	int r;
 
-	*ret = -1;
 	mnl_attr_put_u32(nlh, NETNSA_FD, (uint32_t)netns_fd);
-	return ask(l, nlh, nsid_answer, ret);
+	r = ask(l, nlh, RTM_NEWNSID, &answer);
+	*ret = answer.nsid;
+	return r;
 }
 
 /* The number of a namespace; one without is given one, since only of numbered ones there are notifications. */
 static int nsid_make(struct link *l, int netns_fd, int *ret)
 {
 	_Alignas(struct nlmsghdr) char buf[256];
+	struct link_message answer;
 	struct nlmsghdr *nlh;
 	int r = nsid_of(l, netns_fd, ret);
 
@@ -192,7 +173,7 @@ static int nsid_make(struct link *l, int netns_fd, int *ret)
 	nlh = request(buf, RTM_NEWNSID, sizeof(struct rtgenmsg));
 	mnl_attr_put_u32(nlh, NETNSA_FD, (uint32_t)netns_fd);
 	mnl_attr_put_u32(nlh, NETNSA_NSID, (uint32_t)-1);
-	r = ask(l, nlh, NULL, NULL);
+	r = ask(l, nlh, RTM_NEWNSID, &answer);
 	/* -EEXIST: somebody else was quicker. */
 	if (r < 0 && r != -EEXIST)
 		return r;
@@ -224,51 +205,26 @@ static int where(struct link *l, int *ret_nsid)
 	return nsid_make(l, device, ret_nsid);
 }
 
-static bool parse_link(const struct nlmsghdr *nlh, struct state *ret)
-{
-	const struct ifinfomsg *info = mnl_nlmsg_get_payload(nlh);
-	const struct nlattr *a;
-
-	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*info))
-		return false;
-	*ret = (struct state){.ifindex = (uint32_t)info->ifi_index,
-		.up = (info->ifi_flags & IFF_UP) != 0};
-	mnl_attr_for_each(a, nlh, sizeof(*info))
-	{
-		if (mnl_attr_get_type(a) == IFLA_MTU && mnl_attr_get_payload_len(a) >= 4)
-			ret->mtu = mnl_attr_get_u32(a);
-		if (mnl_attr_get_type(a) == IFLA_IFNAME && mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0)
-			strncpy(ret->name, mnl_attr_get_str(a), sizeof(ret->name) - 1);
-	}
-	return true;
-}
-
-static int link_answer(const struct nlmsghdr *nlh, void *arg)
-{
-	if (nlh->nlmsg_type == RTM_NEWLINK && !parse_link(nlh, arg))
-		return MNL_CB_ERROR;
-	return MNL_CB_OK;
-}
-
-static int ask_state(struct link *l, int nsid, const char *name, struct state *ret)
+static int ask_state(struct link *l, int nsid, const char *name, struct link_state *ret)
 {
 	_Alignas(struct nlmsghdr) char buf[512];
 	struct nlmsghdr *nlh = request(buf, RTM_GETLINK, sizeof(struct ifinfomsg));
+	struct link_message answer = {0};
 	int r;
 
-	*ret = (struct state){0};
 	mnl_attr_put_strz(nlh, IFLA_IFNAME, name);
 	if (nsid != OWN_NAMESPACE)
 		mnl_attr_put_u32(nlh, IFLA_TARGET_NETNSID, (uint32_t)nsid);
 	/* RTEXT_FILTER_SKIP_STATS: a short answer. */
 	mnl_attr_put_u32(nlh, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-	r = ask(l, nlh, link_answer, ret);
+	r = ask(l, nlh, RTM_NEWLINK, &answer);
+	*ret = answer.state;
 	return r < 0 ? r : ret->ifindex ? 0 : -ENODEV;
 }
 
 /* ---- state ---- */
 
-static void apply(struct link *l, const struct state *s)
+static void apply(struct link *l, const struct link_state *s)
 {
 	if (*s->name && strcmp(s->name, l->name)) {
 		memcpy(l->name, s->name, sizeof(l->name));
@@ -302,7 +258,7 @@ static void set_gone(struct link *l)
 /* Find the device anew and read its state. */
 static int read_state(struct link *l)
 {
-	struct state s;
+	struct link_state s;
 	int r = 0;
 
 	/* Between the questions it may be moved or renamed. */
@@ -362,27 +318,21 @@ static void pause_arm(struct link *l, unsigned ms)
  * One message.  A state of our device is taken as it is, so that no down is lost between two ups.  Whatever else bears its index may be
  * another namespace's device, or ours on its way to one: ask again.  Returns whether to.
  */
-static bool link_message(struct link *l, const struct nlmsghdr *nlh, int nsid)
+static bool notice(struct link *l, const struct link_message *m, int nsid)
 {
-	struct state s;
-	int number = -1;
-
-	if (nlh->nlmsg_type == RTM_DELNSID && nsid == OWN_NAMESPACE) {
-		nsid_answer(nlh, &number);
-		if (number >= 0 && number == l->nsid) {
+	if (m->bad)
+		return false;
+	if (m->type == RTM_DELNSID && nsid == OWN_NAMESPACE) {
+		if (m->nsid >= 0 && m->nsid == l->nsid) {
 			l->doomed = true;
 			pause_arm(l, ROUTES_PAUSE_MS);
 		}
 		return false;
 	}
-	if (nlh->nlmsg_type != RTM_NEWLINK && nlh->nlmsg_type != RTM_DELLINK)
+	if ((m->type != RTM_NEWLINK && m->type != RTM_DELLINK) || m->state.ifindex != l->ifindex)
 		return false;
-	if (!parse_link(nlh, &s) || s.ifindex != l->ifindex)
-		return false;
-	/* An AF_BRIDGE message or one about wireless does not tell the whole state. */
-	if (nlh->nlmsg_type == RTM_NEWLINK && nsid == l->nsid && s.mtu && *s.name &&
-		((const struct ifinfomsg *)mnl_nlmsg_get_payload(nlh))->ifi_family == AF_UNSPEC) {
-		apply(l, &s);
+	if (m->type == RTM_NEWLINK && nsid == l->nsid && m->whole) {
+		apply(l, &m->state);
 		return false;
 	}
 	return true;
@@ -396,8 +346,9 @@ static void links_ready(struct loop_source *source, uint32_t events)
 
 	/* As many as a busy machine may have, but not for ever: the loop has others to serve. */
 	for (int i = 0; i < 256 && !l->gone; i++) {
-		const struct nlmsghdr *nlh = (const struct nlmsghdr *)(const void *)buf;
-		int nsid, len;
+		struct link_messages messages;
+		struct link_message m;
+		int nsid;
 		ssize_t n = netlink_receive(source->fd, buf, sizeof(buf), &nsid);
 
 		if (!n)
@@ -409,9 +360,9 @@ static void links_ready(struct loop_source *source, uint32_t events)
 			log_limited(LOG_LEVEL_ERROR, "link: notifications: %s", strerror((int)-n));
 			break;
 		}
-		len = (int)n;
-		for (; mnl_nlmsg_ok(nlh, len); nlh = mnl_nlmsg_next(nlh, &len))
-			again |= link_message(l, nlh, nsid);
+		messages = link_messages_of(buf, (size_t)n);
+		while (link_messages_next(&messages, &m))
+			again |= notice(l, &m, nsid);
 	}
 	if (again)
 		link_check(l);
