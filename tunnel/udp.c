@@ -285,13 +285,16 @@ void udp_rx_free(struct udp_rx *rx)
 	free(rx);
 }
 
-static void read_control(struct udp_run *run, struct msghdr *h)
+void udp_run_control(struct udp_run *run, struct msghdr *h)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
 		const uint8_t *data = CMSG_DATA(c);
+		size_t room = h->msg_controllen - (size_t)((uint8_t *)c - (uint8_t *)h->msg_control);
 		size_t len = c->cmsg_len - CMSG_LEN(0);
 		int value = 0;
 
+		if (c->cmsg_len < CMSG_LEN(0) || c->cmsg_len > room)
+			break;
 		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
 			struct in_pktinfo info;
 
@@ -352,7 +355,7 @@ int udp_receive(struct udp_rx *rx, int fd, struct udp_run **ret_runs)
 				a->in6.sin6_scope_id);
 		else
 			run->from.dst = wg_addr_v4(&a->in.sin_addr, ntohs(a->in.sin_port));
-		read_control(run, &rx->messages[i].msg_hdr);
+		udp_run_control(run, &rx->messages[i].msg_hdr);
 	}
 	*ret_runs = rx->runs;
 	return n;
@@ -404,7 +407,7 @@ static void put_attribute(struct nlmsghdr *nlh, uint16_t type, const void *data,
 }
 
 /*
- * By which interface does the system send to ${e} from its source?  0: there is no route; < 0: it did not say.  An IPv4
+ * Is there a route to ${e} from its source?  1, 0, or < 0: the system did not say.  An IPv4
  * socket that is told an interface which has no route takes the destination to be on that link, and never says that
  * nobody is there: only the table knows.
  */
@@ -438,30 +441,18 @@ static int ask_route(struct udp_queue *q, const struct wg_endpoint *e)
 		return -errno;
 	if (!NLMSG_OK(nlh, (size_t)n))
 		return -EBADMSG;
-	if (nlh->nlmsg_type == NLMSG_ERROR)
-		return 0;
-	n = (ssize_t)RTM_PAYLOAD(nlh);
-	for (struct rtattr *a = RTM_RTA(rt); RTA_OK(a, n); a = RTA_NEXT(a, n))
-		if (a->rta_type == RTA_OIF && RTA_PAYLOAD(a) >= sizeof(int)) {
-			int ifindex;
-
-			memcpy(&ifindex, RTA_DATA(a), sizeof(ifindex));
-			return ifindex;
-		}
-	return e->src_ifindex ? (int)e->src_ifindex : -ENODATA;
+	return nlh->nlmsg_type != NLMSG_ERROR;
 }
 
 /*
- * Can ${e}'s source be used?  For IPv4 not without a route by its interface.  For IPv6, where any interface does, not once
- * after the route moved to another, so that the peer learns an address that belongs there.
+ * Can ${e}'s source be used?  Not without a route from it, for IPv4 by its interface.
  */
 static bool source_works(struct udp_queue *q, const struct wg_endpoint *e)
 {
 	struct wg_endpoint key = *e;
 	unsigned routes = q->owner->routes, hash = 2166136261u;
 	struct udp_way *way;
-	bool same, moved;
-	int leaves_by;
+	int r;
 
 	if (q->routes_fd < 0 || e->dst.scope_id)
 		return true;
@@ -469,18 +460,13 @@ static bool source_works(struct udp_queue *q, const struct wg_endpoint *e)
 	for (unsigned i = 0; i < 16; i++)
 		hash = (hash ^ key.dst.bytes[i] ^ (uint32_t)key.src[i] << 8) * 16777619u;
 	way = &q->ways[(hash >> 16) % UDP_WAYS_MAX];
-	same = wg_endpoint_equal(&way->endpoint, &key);
-	if (same && way->routes == routes)
+	if (wg_endpoint_equal(&way->endpoint, &key) && way->routes == routes)
 		return way->works;
-	leaves_by = ask_route(q, e);
-	if (leaves_by < 0)
+	r = ask_route(q, e);
+	if (r < 0)
 		return true;
-	moved = same && way->leaves_by != (uint32_t)leaves_by;
-	*way = (struct udp_way){.endpoint = key,
-		.routes = routes,
-		.leaves_by = (uint32_t)leaves_by,
-		.works = leaves_by != 0};
-	return way->works && !moved;
+	*way = (struct udp_way){.endpoint = key, .routes = routes, .works = r > 0};
+	return way->works;
 }
 
 static unsigned n_datagrams(uint32_t len, uint32_t segment)

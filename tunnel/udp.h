@@ -2,12 +2,11 @@
  * tunnel/udp.h - the UDP sockets: one port, IPv4 and IPv6, one pair of sockets for each worker.
  *
  * Moves runs of datagrams: up to 64 KiB of equal pieces in one system call's message (UDP_GRO, UDP_SEGMENT).  Tells for every datagram
- * from which of our addresses it came, and answers from there, unless no route leads that way.  Where a path or a kernel refuses a run, sends it
- * in pieces; the kernel fragments what exceeds the path (DF is never set).  Knows no message of the protocol.
+ * from which of our addresses it came, and answers from there, unless no route leads that way.  Where a path or a
+ * kernel refuses a run, sends it in pieces; the kernel fragments what exceeds the path (DF is never set).  Knows no message of the protocol.
  *
  * Locks: struct udp is the control thread's; a queue is its worker's; udp_set_mark() and udp_routes_changed() may run
- * beside the workers.  To change
- * the port, stop the workers, free this and open another.
+ * beside the workers.  To change the port, stop the workers, free this and open another.
  */
 #pragma once
 
@@ -39,8 +38,7 @@ struct udp_path {
 /* What the routing table said about one pair of addresses. */
 struct udp_way {
 	struct wg_endpoint	endpoint;	/* its port is 0; family 0: unused */
-	unsigned		routes;		/* of which state of the routes */
-	uint32_t		leaves_by;	/* interface */
+	unsigned		routes;		/* the state of the routes then */
 	bool			works;		/* the source can be used */
 };
 
@@ -113,6 +111,12 @@ void udp_rx_free(struct udp_rx *rx);
  * How many; 0: nothing waits; negative errno.
  */
 int udp_receive(struct udp_rx *rx, int fd, struct udp_run **ret_runs);
+
+/*
+ * udp_run_control(run, msg): our address, the TOS and the segment size from the control messages of a received ${msg}, into a ${run}
+ * whose other fields are set.  What is not said stays.
+ */
+void udp_run_control(struct udp_run *run, struct msghdr *msg);
 
 /* ---- send ---- */
 
