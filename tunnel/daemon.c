@@ -164,9 +164,10 @@ static void go_up(struct daemon *d)
 	int r = open_sockets(d, d->port);
 
 	if (r < 0) {
+		if (d->bind_retry_ns == UINT64_MAX)
+			log_error("udp: cannot bind port %u: %s; trying again every %u s", d->port,
+				strerror(-r), (unsigned)(BIND_RETRY_NS / NS_PER_S));
 		d->bind_retry_ns = clock_ns(CLOCK_BOOTTIME) + BIND_RETRY_NS;
-		log_limited(LOG_LEVEL_ERROR, "udp: cannot bind port %u: %s; trying again", d->port,
-			strerror(-r));
 		return;
 	}
 	d->bind_retry_ns = UINT64_MAX;
