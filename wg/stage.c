@@ -86,11 +86,12 @@ static void seal(struct wg_device *d, const struct wg_tx_run *run, unsigned i, s
 {
 	size_t padded = wg_tx_padded_len(run, s->len);
 	size_t len = padded + WG_DATA_OVERHEAD;
-	uint8_t *out = effect_send_begin(d, len), *inner = out + sizeof(struct wg_data);
+	uint8_t *out = effect_send_begin(d, len), *inner;
 	uint8_t tos = s->len ? wg_tx_tos(s->packet) : 0;
 
 	if (!out)
 		return;
+	inner = out + sizeof(struct wg_data);
 	if (s->len)
 		memcpy(inner, s->packet, s->len);
 	memset(inner + s->len, 0, padded - s->len);
