@@ -331,6 +331,7 @@ int daemon_run(struct daemon *d)
 			go_up(d);
 		if (d->deadline_ns <= t)
 			run_device(d);
+		t = clock_ns(CLOCK_BOOTTIME);
 		due = min(d->deadline_ns, d->bind_retry_ns);
 		if (due != UINT64_MAX) {
 			uint64_t ms = due > t ? (due - t + NS_PER_MS - 1) / NS_PER_MS : 0;

@@ -43,6 +43,7 @@ struct link {
 	int			 nsid;		/* where the device is, as our namespace numbers it, or OWN_NAMESPACE */
 	uint32_t		 ifindex;	/* there */
 	bool			 started, gone;
+	bool			 unread;	/* its state could not be read: to be tried again */
 	bool			 doomed;	/* its namespace is being taken down, and nobody will tell us when it is gone */
 	bool			 up;
 	unsigned		 mtu;
@@ -292,6 +293,13 @@ static int read_state(struct link *l)
 	return r;
 }
 
+static void pause_arm(struct link *l, unsigned ms)
+{
+	struct itimerspec t = {.it_value = {.tv_nsec = (long)ms * 1000000}};
+
+	timerfd_settime(l->pause.fd, 0, &t, NULL);
+}
+
 void link_check(struct link *l)
 {
 	int r;
@@ -299,20 +307,16 @@ void link_check(struct link *l)
 	if (l->gone || !l->started)
 		return;
 	r = read_state(l);
+	l->unread = r < 0 && r != -EBADFD && !l->doomed;
 	if (r == -EBADFD)
 		set_gone(l);
-	else if (r < 0 && !l->doomed)
-		log_limited(LOG_LEVEL_ERROR, "link: cannot read the device's state: %s", strerror(-r));
+	if (!l->unread)
+		return;
+	pause_arm(l, ROUTES_PAUSE_MS);
+	log_limited(LOG_LEVEL_ERROR, "link: cannot read the device's state: %s", strerror(-r));
 }
 
 /* ---- notifications ---- */
-
-static void pause_arm(struct link *l, unsigned ms)
-{
-	struct itimerspec t = {.it_value = {.tv_nsec = (long)ms * 1000000}};
-
-	timerfd_settime(l->pause.fd, 0, &t, NULL);
-}
 
 /*
  * One message.  A state of our device is taken as it is, so that no down is lost between two ups.  Whatever else bears its index may be
@@ -402,7 +406,7 @@ static void pause_ready(struct loop_source *source, uint32_t events)
 		return;
 	if (l->pausing && !loop_add(l->loop, &l->routes, EPOLLIN))
 		l->pausing = false;
-	if (l->doomed)
+	if (l->doomed || l->unread)
 		link_check(l);
 	/* Not enough memory to take it back, or not gone yet: later. */
 	if (!l->gone && (l->pausing || l->doomed))
