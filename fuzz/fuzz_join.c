@@ -194,6 +194,13 @@ static void add_next(struct fuzz *f, uint8_t flow, uint8_t how, size_t n, struct
 		}
 		put_be16(t + field, 0);
 		put_be16(t + field, (uint16_t)~slow_sum(packet_pseudo(packet, s.tcp, rest), t, rest));
+		if (how & 1 && n >= 2) { /* the payload such that the checksum is zero; and then the other zero */
+			uint8_t *first = packet + packet_headers_len(&s);
+			uint32_t sum = get_be16(first) + get_be16(t + field);
+
+			put_be16(first, (uint16_t)(sum % 0xffff));
+			put_be16(t + field, 0xffff);
+		}
 	}
 	if (how & 32) /* cut off */
 		len -= rd_u8(r) % len;

@@ -9,7 +9,7 @@
 #undef UAPI_REQUEST_MAX
 #define UAPI_REQUEST_MAX 6000u
 #undef UAPI_PIECE
-#define UAPI_PIECE 400u
+#define UAPI_PIECE 100u
 
 static void saw_peer_leave(struct wg_device *d, struct wg_peer *p);
 static int saw_private_key(struct wg_device *d, struct wg_now now, const uint8_t key[WG_KEY_LEN]);
@@ -359,6 +359,34 @@ static void configuration(struct fuzz *f, struct buf *ret)
 	}
 }
 
+/* Not by what is said about them, which may leave out the same in both. */
+static void compare(struct fuzz *f, struct fuzz *other)
+{
+	struct wg_peer *p = wg_device_first_peer(f->device), *q = wg_device_first_peer(other->device);
+	uint8_t a[WG_KEY_LEN], b[WG_KEY_LEN];
+
+	MUST(wg_device_private_key(f->device, a) == wg_device_private_key(other->device, b) && !memcmp(a, b, WG_KEY_LEN));
+	MUST(f->port == other->port && f->mark == other->mark);
+	for (; p && q; p = wg_peer_next(p), q = wg_peer_next(q)) {
+		struct wg_peer_info i, k;
+		struct wg_prefix x = {0}, y = {0};
+		void *at = NULL, *other_at = NULL;
+		bool more;
+
+		wg_peer_info(p, &i);
+		wg_peer_info(q, &k);
+		MUST(!memcmp(i.public_key, k.public_key, WG_KEY_LEN));
+		MUST(!memcmp(i.preshared_key, k.preshared_key, WG_KEY_LEN));
+		MUST(wg_addr_equal(&i.endpoint.dst, &k.endpoint.dst) && i.keepalive_s == k.keepalive_s);
+		do {
+			more = wg_peer_prefix(p, &at, &x);
+			MUST(more == wg_peer_prefix(q, &other_at, &y));
+			MUST(x.family == y.family && x.cidr == y.cidr && !memcmp(x.bytes, y.bytes, x.family == AF_INET6 ? 16 : 4));
+		} while (more);
+	}
+	MUST(!p && !q);
+}
+
 static void set_what_was_got(struct fuzz *f)
 {
 	cleanup(buf_done) struct buf is = buf_of_max(ANSWER_MAX), again = buf_of_max(ANSWER_MAX);
@@ -377,6 +405,7 @@ static void set_what_was_got(struct fuzz *f)
 	MUST(n == 9 && !memcmp(answer, "errno=0\n\n", 9));
 	configuration(other, &again);
 	MUST(is.len == again.len && (!is.len || !memcmp(is.data, again.data, is.len)));
+	compare(f, other);
 	stop(other);
 	fuzz = f;
 }
