@@ -1,6 +1,7 @@
 #!/bin/bash
 # Big units: coalesced packets on the TUN, UDP and TCP, both ways; paths and devices that refuse runs; packets that are
 # too long for any datagram.
+# shellcheck disable=SC1010,SC2046,SC2086,SC2120 # words are meant to split
 # shellcheck source=tests/net/lib.sh
 . "${0%/*}/lib.sh"
 lab_enter 60 "$@"

@@ -11,6 +11,7 @@
 #	+-------------------------------+                 +-------------------------------+
 #
 # a speaks from the addresses on its lo, to which b has two routes: by eth, and a worse one by way.
+# shellcheck disable=SC2046,SC2086 # words are meant to split
 # shellcheck source=tests/net/lib.sh
 . "${0%/*}/lib.sh"
 lab_enter 60 "$@"
@@ -40,7 +41,7 @@ wg_start a wg1 && wg_start b wg2 || { echo "Bail out! no daemon"; exit 1; }
 lab_tunnel 10.9.0.1 10.0.0.2
 
 # speak_to ADDRESS: a speaks to this address of b from now on.
-speak_to() { wg set wg1 peer "$pub2" $(endpoint "$1" "${2:-2222}"); }
+speak_to() { wg set wg1 peer "$pub2" $(endpoint "$1" 2222); }
 
 # A program in the background in a host, so that $! is its own.
 in_ns_exec() { exec ip netns exec "$@"; }
@@ -71,8 +72,8 @@ watched()
 }
 
 # ping that must come through at once / that may lose some first.
-once() { in_ns a ping -n -q -c 1 -W 2 "${1:-192.168.241.2}"; }
-soon() { within 5 in_ns a ping -n -q -c 1 -W 1 "${1:-192.168.241.2}"; }
+once() { in_ns a ping -n -q -c 1 -W 2 192.168.241.2; }
+soon() { within 5 in_ns a ping -n -q -c 1 -W 1 192.168.241.2; }
 
 # bulk both ways between a and b for a second, while ARGS are done after a quarter of it.
 bulk()
@@ -141,6 +142,7 @@ ok "handshakes too [sticky-route-moved]" soon
 routes_to_a
 lose_eth() { ip -n b -6 route del fd00:c::1/128 via fd00:aa::1 metric 10; }
 speak_to fd00:aa::22
+soon >/dev/null
 bulk lose_eth
 ok "an IPv6 route that moves to another interface is noticed by an IPv6 peer [sticky-route-both-families]" moved 1e6
 routes_to_a
