@@ -127,7 +127,7 @@ static void check_thing(const struct words *w, const struct cmd_call *call, cons
 		MUST(c->run && call->n_operands >= (int)c->least && call->n_operands <= (int)c->most);
 	MUST(t->level >= -5 && t->level <= 5 && enum_name(&mode_enum, t->mode));
 	MUST(t->wait_ms >= 0 && t->wait_ms <= 3600000 && !(t->parts & ~3u));
-	MUST(strnlen(t->name, sizeof(t->name)) < sizeof(t->name));
+	MUST(strnlen(t->name, sizeof(t->name)) < sizeof(t->name) && fuzz_printable(t->name, strlen(t->name)));
 	if (call->depth == 1 || call->path[1] != &commands[0])
 		MUST(t->wait_ms == untouched.wait_ms && !*t->name && !t->parts && !t->loud);
 }
@@ -177,8 +177,11 @@ static void check_options(const uint8_t *data, size_t len)
 	}
 	MUST(r == 0 && !said_len && enum_name(&options_action_enum, o.action));
 	MUST((o.action == OPTIONS_RUN) == (o.name != NULL));
-	if (o.name)
+	if (o.name) {
 		MUST(options_name_valid(o.name) && o.name >= w.text && o.name < w.text + w.len);
+		MUST(*o.name && strlen(o.name) <= 15 && fuzz_printable(o.name, strlen(o.name)));
+		MUST(!strpbrk(o.name, " /:") && strcmp(o.name, ".") && strcmp(o.name, ".."));
+	}
 }
 
 static void check_environment(const uint8_t *data, size_t len)

@@ -16,6 +16,15 @@ _Static_assert(LINK_NAME_SIZE == IFNAMSIZ, "the kernel's names fit");
 	mnl_attr_for_each_payload(mnl_nlmsg_get_payload_offset(nlh, header_len),                   \
 		(int)mnl_nlmsg_get_payload_len(nlh) - (int)MNL_ALIGN(header_len))
 
+static uint32_t number_of(const struct nlattr *attr)
+{
+	uint32_t v = 0;
+
+	if (mnl_attr_get_payload_len(attr) >= sizeof(v))
+		memcpy(&v, mnl_attr_get_payload(attr), sizeof(v));
+	return v;
+}
+
 static bool read_link(const struct nlmsghdr *nlh, struct link_message *ret)
 {
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(nlh);
@@ -28,8 +37,8 @@ static bool read_link(const struct nlmsghdr *nlh, struct link_message *ret)
 	s->up = (info->ifi_flags & IFF_UP) != 0;
 	each_attribute(nlh, sizeof(*info))
 	{
-		if (mnl_attr_get_type(attr) == IFLA_MTU && mnl_attr_get_payload_len(attr) >= 4)
-			s->mtu = mnl_attr_get_u32(attr);
+		if (mnl_attr_get_type(attr) == IFLA_MTU)
+			s->mtu = number_of(attr);
 		if (mnl_attr_get_type(attr) == IFLA_IFNAME && mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) >= 0)
 			strncpy(s->name, mnl_attr_get_str(attr), sizeof(s->name) - 1);
 	}
@@ -46,7 +55,7 @@ static bool read_nsid(const struct nlmsghdr *nlh, struct link_message *ret)
 	each_attribute(nlh, sizeof(struct rtgenmsg))
 	{
 		if (mnl_attr_get_type(attr) == NETNSA_NSID && mnl_attr_get_payload_len(attr) >= 4)
-			ret->nsid = (int)mnl_attr_get_u32(attr);
+			ret->nsid = (int)number_of(attr);
 	}
 	return true;
 }
