@@ -61,8 +61,12 @@ watch()
 		within 5 grep -q listening "/run/lab/$dev.err"
 	done
 }
+captured() { (($(stat -c %s /run/lab/eth) + $(stat -c %s /run/lab/way) > 48)); }
 watched()
 {
+	# What was sent last may not have been read by tcpdump yet.
+	within 3 captured
+	sleep 0.3
 	kill "${watching[@]}"
 	wait "${watching[@]}" 2>/dev/null
 	for dev in eth way; do
