@@ -1,9 +1,9 @@
 /*
  * base/buf.h - a byte buffer that grows up to a maximum it was born with.
  *
- * The error is sticky: what does not fit, or cannot be allocated, sets ${error} and leaves the contents as
- * they were; check once, at the end.  Contents are wiped before memory is given back, so that secrets
- * may pass through.
+ * The error is sticky: what does not fit, or cannot be allocated, sets ${error} and leaves the
+ * contents as they were; check once, at the end.  Contents are wiped before memory is given back,
+ * so that secrets may pass through.
  */
 #pragma once
 
@@ -15,7 +15,10 @@ struct buf {
 	int		 error; /* 0, -ENOBUFS (past max) or -ENOMEM */
 };
 
-/* buf_of_max(max): an empty buffer that refuses to hold more than ${max} bytes; allocates nothing yet. */
+/*
+ * buf_of_max(max): an empty buffer that refuses to hold more than ${max} bytes; allocates nothing
+ * yet.
+ */
 static inline struct buf buf_of_max(size_t max)
 {
 	return (struct buf){.max = max};
@@ -30,7 +33,9 @@ void buf_clear(struct buf *b);
 /* buf_reserve(b, n): room for ${n} more bytes behind ${len}, or NULL with the error set. */
 uint8_t *buf_reserve(struct buf *b, size_t n);
 
-/* buf_put(b, data, n), buf_puts(b, s), buf_printf(b, ...): append.  Return 0 or the sticky error. */
+/*
+ * buf_put(b, data, n), buf_puts(b, s), buf_printf(b, ...): append.  Return 0 or the sticky error.
+ */
 int buf_put(struct buf *b, const void *data, size_t n);
 int buf_puts(struct buf *b, const char *s);
 int buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -44,5 +49,8 @@ int buf_put_printable(struct buf *b, const void *data, size_t n);
 /* buf_drop_front(b, n): remove the first ${n} bytes; n <= len. */
 void buf_drop_front(struct buf *b, size_t n);
 
-/* buf_str(b): the contents as a C string ("" on error), valid until the next change; not counted in len. */
+/*
+ * buf_str(b): the contents as a C string ("" on error), valid until the next change; not counted in
+ * len.
+ */
 const char *buf_str(struct buf *b);

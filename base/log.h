@@ -1,9 +1,10 @@
 /*
  * base/log.h - one line per thing worth knowing, on standard error.
  *
- * Form: "subsystem: what happened key=value ...", with "<prio>" in front under systemd's journal.  Secrets have no formatter
- * here, so that they cannot be printed by accident.  Where a stranger can trigger a line, use log_limited(): a
- * burst of 5 per call site, then one a second, and the number that was held back is said with the next.
+ * Form: "subsystem: what happened key=value ...", with "<prio>" in front under systemd's journal.
+ * Secrets have no formatter here, so that they cannot be printed by accident.  Where a stranger can
+ * trigger a line, use log_limited(): a burst of 5 per call site, then one a second, and the number
+ * that was held back is said with the next.
  *
  * Locks: lines from several threads do not mix (one write each).
  */

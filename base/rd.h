@@ -1,8 +1,8 @@
 /*
  * base/rd.h - read a hostile byte string front to back without overrunning it.
  *
- * The error is sticky: a read past the end returns zero (or NULL) and sets ${bad}, and so does every read
- * after it.  Check once, at the end.  Knows no format.
+ * The error is sticky: a read past the end returns zero (or NULL) and sets ${bad}, and so does
+ * every read after it.  Check once, at the end.  Knows no format.
  */
 #pragma once
 

@@ -1,15 +1,15 @@
 /*
  * base/test.h - the test harness: one C program per module, TAP on standard output, prove judges.
  *
- *	int main(void)
- *	{
- *		test_run("a counter seen once is refused the second time [replay-window]", seen_twice);
- *		return test_done();
- *	}
+ * 	int main(void)
+ * 	{
+ * 		test_run("a counter seen once is refused the second time [replay-window]", seen_twice);
+ * 		return test_done();
+ * 	}
  *
- * A test is a function; it fails on its first failed CHECK, with file, line and values, and the rest of the program
- * goes on.  Names say the behaviour; an id in [brackets] ties the test to its row in tests/behaviours.tsv.
- * A test that checks nothing fails.
+ * A test is a function; it fails on its first failed CHECK, with file, line and values, and the
+ * rest of the program goes on.  Names say the behaviour; an id in [brackets] ties the test to its
+ * row in tests/behaviours.tsv. A test that checks nothing fails.
  */
 #pragma once
 
@@ -29,7 +29,10 @@ int test_done(void);
 /* test_note(...): a diagnostic line. */
 void test_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* test_unhex(hex, ret, max): bytes of a hex string (blanks ignored); aborts on a bad string.  Returns the count. */
+/*
+ * test_unhex(hex, ret, max): bytes of a hex string (blanks ignored); aborts on a bad string.
+ * Returns the count.
+ */
 size_t test_unhex(const char *hex, uint8_t *ret, size_t max);
 
 /* test_random(seed): a small repeatable generator (xorshift64*) for property tests. */

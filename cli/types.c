@@ -16,7 +16,10 @@
 #define PUBLIC true
 #define INTERNAL false
 
-/* One row per type, by name: tag, list, whether tests/enum.lock holds its members fast, and of what kind it is. */
+/*
+ * One row per type, by name: tag, list, whether tests/enum.lock holds its members fast, and of what
+ * kind it is.
+ */
 #define TYPES(X)                                                                                   \
 	X(aead_backend, AEAD_BACKEND_LIST, PUBLIC, ENUM)                                                 \
 	X(cookie_verdict, COOKIE_VERDICT_LIST, PUBLIC, ENUM)                                             \

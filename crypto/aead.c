@@ -72,8 +72,9 @@ bool aead_open(struct aead *a, const uint8_t key[AEAD_KEY_LEN], uint64_t counter
 }
 
 /*
- * A block of ChaCha20's keystream is the permuted state plus the state before; HChaCha20 is the first and the last four
- * words of the permuted state alone, where the state before held constants and nonce.
+ * A block of ChaCha20's keystream is the permuted state plus the state before; HChaCha20 is the
+ * first and the last four words of the permuted state alone, where the state before held constants
+ * and nonce.
  */
 void hchacha20(const uint8_t key[32], const uint8_t nonce[16], uint8_t ret[32])
 {

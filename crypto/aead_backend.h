@@ -1,13 +1,16 @@
 /*
- * crypto/aead_backend.h - between the front (aead.c) and the libraries that do the work.  For these files and for tests
- * with published vectors, whose nonces are not WireGuard's.
+ * crypto/aead_backend.h - between the front (aead.c) and the libraries that do the work.  For these
+ * files and for tests with published vectors, whose nonces are not WireGuard's.
  */
 #pragma once
 
 #include "crypto/aead.h"
 
 struct aead_ops {
-	/* As aead_seal and aead_open, with the nonce in full; ${len} is the plaintext's, the tag lies apart. */
+	/*
+	 * As aead_seal and aead_open, with the nonce in full; ${len} is the plaintext's, the tag
+	 * lies apart.
+	 */
 	void (*seal)(struct aead *a, const uint8_t key[AEAD_KEY_LEN],
 		const uint8_t nonce[AEAD_NONCE_LEN], const void *aad, size_t aad_len, const void *src,
 		size_t len, void *dst, uint8_t ret_tag[AEAD_TAG_LEN]);
@@ -26,7 +29,8 @@ struct aead {
 };
 
 /*
- * aead_ipsecmb_new(architecture, ret): with the code for "avx512", "avx2" or "avx"; NULL lets the library choose.
+ * aead_ipsecmb_new(architecture, ret): with the code for "avx512", "avx2" or "avx"; NULL lets the
+ * library choose.
  * 0, -ENOMEM, or -ENOTSUP where the processor or the library's build cannot.
  */
 int aead_ipsecmb_new(const char *architecture, struct aead **ret);

@@ -1,7 +1,8 @@
 /*
- * ChaCha20-Poly1305 by libipsec-mb's job interface, which the measurements prefer to its direct one: 153 and 241 ns at 64
- * bytes, 517 and 594 at 1,440.  Its algorithm completes every job at submission, so nothing is ever left to flush; the
- * manager's ring holds pointers to the key, never the key.
+ * ChaCha20-Poly1305 by libipsec-mb's job interface, which the measurements prefer to its direct
+ * one: 153 and 241 ns at 64 bytes, 517 and 594 at 1,440.  Its algorithm completes every job at
+ * submission, so nothing is ever left to flush; the manager's ring holds pointers to the key, never
+ * the key.
  */
 #include "crypto/aead_backend.h"
 #include "crypto/hash.h"
@@ -106,8 +107,9 @@ static const struct aead_ops ipsecmb_ops = {
 };
 
 /*
- * Version 1.3's code for AVX2 reads 16 bytes past the end of the key; its code for SSE reads past the end of the message,
- * which no caller can be asked to allow for, so that processors without AVX get libcrypto.  Tests hold the others to it.
+ * Version 1.3's code for AVX2 reads 16 bytes past the end of the key; its code for SSE reads past
+ * the end of the message, which no caller can be asked to allow for, so that processors without AVX
+ * get libcrypto.  Tests hold the others to it.
  */
 static const struct architecture {
 	const char	*name;
@@ -153,7 +155,10 @@ int aead_ipsecmb_new(const char *architecture, struct aead **ret)
 		return -ENOMEM;
 	}
 	chosen = choose(i->mgr, architecture);
-	/* A build of the library that leaves keys in registers and on the stack is not good enough either. */
+	/*
+	 * A build of the library that leaves keys in registers and on the stack is not good enough
+	 * either.
+	 */
 	if (!chosen || imb_get_errno(i->mgr) || !(i->mgr->features & IMB_FEATURE_SAFE_DATA)) {
 		ipsecmb_free(&i->a);
 		return -ENOTSUP;

@@ -1,4 +1,7 @@
-/* ChaCha20-Poly1305 by libcrypto: one context, initialised with the algorithm once and with key and nonce per packet. */
+/*
+ * ChaCha20-Poly1305 by libcrypto: one context, initialised with the algorithm once and with key and
+ * nonce per packet.
+ */
 #include "crypto/aead_backend.h"
 #include "crypto/libcrypto.h"
 

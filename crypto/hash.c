@@ -43,7 +43,10 @@ void mac(void *ret, size_t ret_len, const void *key, size_t key_len, const void 
 	crypto_must(EVP_MAC_CTX_set_params(m, forget));
 }
 
-/* hmac_parts: HMAC over the concatenation.  Two plain digests cost less than libcrypto's own HMAC, 611 ns to 751. */
+/*
+ * hmac_parts: HMAC over the concatenation.  Two plain digests cost less than libcrypto's own HMAC,
+ * 611 ns to 751.
+ */
 static void hmac_parts(uint8_t ret[HASH_LEN], const void *key, size_t key_len,
 	const struct hash_part parts[2])
 {

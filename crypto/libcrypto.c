@@ -113,7 +113,10 @@ bool libcrypto_open(EVP_CIPHER_CTX *c, const uint8_t key[32], const uint8_t nonc
 	update(c, NULL, aad, aad_len);
 	update(c, dst, src, len);
 	crypto_must(EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, sizeof(wanted), wanted));
-	/* libcrypto never hands out the tag of a decryption; its own comparison takes constant time. */
+	/*
+	 * libcrypto never hands out the tag of a decryption; its own comparison takes constant
+	 * time.
+	 */
 	return EVP_CipherFinal_ex(c, NULL, &n) > 0;
 }
 

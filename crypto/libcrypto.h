@@ -1,9 +1,10 @@
 /*
  * crypto/libcrypto.h - what the files of this floor share of OpenSSL's libcrypto.
  *
- * Fetching an algorithm or making a context costs libcrypto several times what a short message costs, so both are kept:
- * algorithms once per process, contexts once per thread.  They come from a library context of our own, which no
- * other user of libcrypto in the process can change; openssl.cnf is not read, and no file is opened at any time.
+ * Fetching an algorithm or making a context costs libcrypto several times what a short message
+ * costs, so both are kept: algorithms once per process, contexts once per thread.  They come from a
+ * library context of our own, which no other user of libcrypto in the process can change;
+ * openssl.cnf is not read, and no file is opened at any time.
  */
 #pragma once
 
@@ -12,7 +13,10 @@
 
 #include "base/util.h"
 
-/* What is left when libcrypto refuses something that cannot fail on valid lengths: no memory, or a broken library. */
+/*
+ * What is left when libcrypto refuses something that cannot fail on valid lengths: no memory, or a
+ * broken library.
+ */
 _Noreturn void crypto_die(const char *what);
 
 #define crypto_must(call)                                                                          \
@@ -41,13 +45,16 @@ struct crypto_scratch {
 /* crypto_algorithms(): fetched at the first call.  Never NULL. */
 const struct crypto_algorithms *crypto_algorithms(void);
 
-/* crypto_scratch(): the calling thread's contexts, made at its first call and wiped and freed when it ends.  Never NULL. */
+/*
+ * crypto_scratch(): the calling thread's contexts, made at its first call and wiped and freed when
+ * it ends.  Never NULL.
+ */
 struct crypto_scratch *crypto_scratch(void);
 
 /*
- * libcrypto_seal, libcrypto_open:
- * ChaCha20-Poly1305 with a full nonce and the tag apart, on a context initialised with the algorithm.  ${len} is the
- * plaintext's.  False leaves ${dst} to the caller to wipe.
+ * libcrypto_seal, libcrypto_open: ChaCha20-Poly1305 with a full nonce and the tag apart, on a
+ * context initialised with the algorithm.  ${len} is the plaintext's.  False leaves ${dst} to the
+ * caller to wipe.
  */
 void libcrypto_seal(EVP_CIPHER_CTX *c, const uint8_t key[32], const uint8_t nonce[12],
 	const void *aad, size_t aad_len, const void *src, size_t len, void *dst,

@@ -1,6 +1,6 @@
 /*
- * crypto/x25519.h - X25519 (RFC 7748) over libcrypto, with private keys kept as prepared objects: a derivation from
- * raw bytes costs twice as much as from a kept key.
+ * crypto/x25519.h - X25519 (RFC 7748) over libcrypto, with private keys kept as prepared objects: a
+ * derivation from raw bytes costs twice as much as from a kept key.
  */
 #pragma once
 
@@ -30,7 +30,8 @@ static inline void x25519_freep(struct x25519 **k)
 const uint8_t *x25519_public(const struct x25519 *k);
 
 /*
- * x25519_derive(k, public, ret): the shared secret.  -EBADMSG when it is all zero (a low-order public key), tested in
- * constant time; ${ret} is then zero.  -ENOMEM.  Several threads may use one ${k}.
+ * x25519_derive(k, public, ret): the shared secret.  -EBADMSG when it is all zero (a low-order
+ * public key), tested in constant time; ${ret} is then zero.  -ENOMEM.  Several threads may use one
+ * ${k}.
  */
 int x25519_derive(const struct x25519 *k, const uint8_t public[X25519_LEN], uint8_t ret[X25519_LEN]);

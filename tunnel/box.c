@@ -36,7 +36,9 @@
 #define OPTION(level, name) CALL_IF(setsockopt, INT_IS(1, level), INT_IS(2, name))
 
 static const struct sandbox_call running[] = {
-	/* Packets, and clients.  No conditions here: such calls pass without the filter being run. */
+	/*
+	 * Packets, and clients.  No conditions here: such calls pass without the filter being run.
+	 */
 	CALL(read),
 	CALL(write),
 	CALL(readv),

@@ -5,8 +5,8 @@
 #endif
 
 /*
- * Words of 32 bits are added into 64: since 2^16 = 2^32 = 1 modulo 2^16 - 1, the folded sum is that of
- * the 16-bit words.
+ * Words of 32 bits are added into 64: since 2^16 = 2^32 = 1 modulo 2^16 - 1, the folded sum is that
+ * of the 16-bit words.
  */
 static inline uint32_t load32(const uint8_t *p)
 {

@@ -1,8 +1,9 @@
 /*
- * tunnel/daemon.h - the tunnel as a whole: the device between its TUN, its sockets, its link and its configuration.
+ * tunnel/daemon.h - the tunnel as a whole: the device between its TUN, its sockets, its link and
+ * its configuration.
  *
- * The control thread runs it: one loop for configuration, link events, signals and the workers' calls, and the engine's
- * timers.  Packets are the workers' (tunnel/path.h).
+ * The control thread runs it: one loop for configuration, link events, signals and the workers'
+ * calls, and the engine's timers.  Packets are the workers' (tunnel/path.h).
  */
 #pragma once
 
@@ -16,10 +17,15 @@ struct daemon_config {
 	const char	*name;		/* of the socket */
 };
 
-/* daemon_new(config, ret): everything is made and served by the next daemon_run().  Threads are started: fork before. */
+/*
+ * daemon_new(config, ret): everything is made and served by the next daemon_run().  Threads are
+ * started: fork before.
+ */
 int daemon_new(const struct daemon_config *config, struct daemon **ret);
 
-/* daemon_run(d): until a signal, or the end of the device or of the socket.  0, or negative errno. */
+/*
+ * daemon_run(d): until a signal, or the end of the device or of the socket.  0, or negative errno.
+ */
 int daemon_run(struct daemon *d);
 
 /* daemon_free(d): removes the socket and the device. */

@@ -59,7 +59,9 @@ static size_t v4_unreachable(const uint8_t *p, size_t len, uint8_t *ret)
 	return 28 + quote;
 }
 
-/* Whether an ICMPv6 error may answer what is behind the IPv6 header: no error, no later fragment. */
+/*
+ * Whether an ICMPv6 error may answer what is behind the IPv6 header: no error, no later fragment.
+ */
 static bool v6_may_answer(const uint8_t *p, size_t len)
 {
 	uint8_t next = p[6];

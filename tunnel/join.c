@@ -84,7 +84,9 @@ static bool same_addresses(const struct view *v, const uint8_t *head)
 	return v->v6 ? !memcmp(v->p + 8, head + 8, 32) : !memcmp(v->p + 12, head + 12, 8);
 }
 
-/* Whether the packet must not pass the open unit: the same flow, or a packet that may belong to it. */
+/*
+ * Whether the packet must not pass the open unit: the same flow, or a packet that may belong to it.
+ */
 static bool same_flow(const struct view *v, const struct join_unit *u, const uint8_t *head)
 {
 	if (!same_addresses(v, head))
@@ -111,7 +113,9 @@ static bool same_headers(const struct view *v, const uint8_t *head)
 	}
 	if (v->protocol == IPPROTO_UDP)
 		return true;
-	/* Acknowledgement, header length, window, urgent pointer, options; flags are ACK and PSH. */
+	/*
+	 * Acknowledgement, header length, window, urgent pointer, options; flags are ACK and PSH.
+	 */
 	return !memcmp(t + 8, ht + 8, 5) && !memcmp(t + 14, ht + 14, 2) &&
 		!memcmp(t + 18, ht + 18, v->headers - v->transport - 18u);
 }
@@ -190,7 +194,10 @@ void join_add(struct join *j, uint8_t *packet, size_t len)
 	j->packets[at] = (struct join_packet){
 		.data = packet, .len = (uint16_t)len, .next = JOIN_NONE};
 
-	/* Its flow, if open: append, or close it, so that nothing later is merged in front of this packet. */
+	/*
+	 * Its flow, if open: append, or close it, so that nothing later is merged in front of this
+	 * packet.
+	 */
 	for (unsigned i = j->n_open; i-- > 0 && v.ip;) {
 		struct join_unit *o = &j->units[j->open[i]];
 

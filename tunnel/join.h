@@ -1,14 +1,15 @@
 /*
  * tunnel/join.h - merge consecutive packets of a flow, so that the kernel takes them in one write.
  *
- * The reverse of split.h and what the kernel calls GRO: TCP and (where the TUN has USO) UDP over IPv4 or IPv6.  Payload is not
- * copied: a merged packet is a list of pieces, the first packet's header and the payloads where they lie.  Merges only
- * what a later split gives back byte for byte; checksums are verified before a packet is merged, since the kernel
- * would otherwise repair them.  Packets of one flow leave in the order in which they came; flows may pass each other.
+ * The reverse of split.h and what the kernel calls GRO: TCP and (where the TUN has USO) UDP over
+ * IPv4 or IPv6.  Payload is not copied: a merged packet is a list of pieces, the first packet's
+ * header and the payloads where they lie.  Merges only what a later split gives back byte for byte;
+ * checksums are verified before a packet is merged, since the kernel would otherwise repair them.
+ * Packets of one flow leave in the order in which they came; flows may pass each other.
  *
- *	join_init(&j, JOIN_TCP | JOIN_UDP, write_packet, worker);
- *	for each inner packet of the batch: join_add(&j, packet, len);
- *	lost = join_flush(&j);
+ * 	join_init(&j, JOIN_TCP | JOIN_UDP, write_packet, worker);
+ * 	for each inner packet of the batch: join_add(&j, packet, len);
+ * 	lost = join_flush(&j);
  */
 #pragma once
 
@@ -64,18 +65,22 @@ struct join {
 };
 
 /*
- * join_init(j, flags, write, arg): ${write} hands one packet to the TUN: 0 or a negative errno.  When it says -EINVAL to a merged
- * packet, the packet is written again in pieces, and its kind (TCP or UDP) is taken out of ${j->flags}.
+ * join_init(j, flags, write, arg): ${write} hands one packet to the TUN: 0 or a negative errno.
+ * When it says -EINVAL to a merged packet, the packet is written again in pieces, and its kind (TCP
+ * or UDP) is taken out of ${j->flags}.
  */
 void join_init(struct join *j, unsigned flags,
 	int (*write)(void *arg, const struct join_output *out), void *arg);
 
 /*
- * join_add(j, packet, len): one inner packet, 1..65535 bytes from the IP header on, valid length already checked by the receiver (the
- * IP header's length is ${len}; anything else is passed on unmerged).  Borrowed, and its headers changed, until the next
- * join_flush(); the JOIN_BATCH_MAX + 1st packet flushes by itself.
+ * join_add(j, packet, len): one inner packet, 1..65535 bytes from the IP header on, valid length
+ * already checked by the receiver (the IP header's length is ${len}; anything else is passed on
+ * unmerged).  Borrowed, and its headers changed, until the next join_flush(); the JOIN_BATCH_MAX +
+ * 1st packet flushes by itself.
  */
 void join_add(struct join *j, uint8_t *packet, size_t len);
 
-/* join_flush(j): write everything, in order.  How many packets were refused since the last flush. */
+/*
+ * join_flush(j): write everything, in order.  How many packets were refused since the last flush.
+ */
 unsigned join_flush(struct join *j);

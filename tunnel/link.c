@@ -73,8 +73,8 @@ static int join(int fd, int group)
 }
 
 /*
- * One message with a namespace's number (OWN_NAMESPACE: ours, or one that has no number).  > 0: its length; 0: nothing waits; -ENOBUFS:
- * some were lost.  Only the kernel is believed.
+ * One message with a namespace's number (OWN_NAMESPACE: ours, or one that has no number).  > 0: its
+ * length; 0: nothing waits; -ENOBUFS: some were lost.  Only the kernel is believed.
  */
 static ssize_t netlink_receive(int fd, void *buf, size_t size, int *ret_nsid)
 {
@@ -108,7 +108,10 @@ static ssize_t netlink_receive(int fd, void *buf, size_t size, int *ret_nsid)
 
 /* ---- questions ---- */
 
-/* Send ${request}.  The answer of ${type} goes to ${*ret}, if there is one.  0 or the kernel's negative errno. */
+/*
+ * Send ${request}.  The answer of ${type} goes to ${*ret}, if there is one.  0 or the kernel's
+ * negative errno.
+ */
 static int ask(struct link *l, struct nlmsghdr *request, uint16_t type, struct link_message *ret)
 {
 	_Alignas(struct nlmsghdr) char buf[32768];
@@ -161,7 +164,10 @@ static int nsid_of(struct link *l, int netns_fd, int *ret)
 	return r;
 }
 
-/* The number of a namespace; one without is given one, since only of numbered ones there are notifications. */
+/*
+ * The number of a namespace; one without is given one, since only of numbered ones there are
+ * notifications.
+ */
 static int nsid_make(struct link *l, int netns_fd, int *ret)
 {
 	_Alignas(struct nlmsghdr) char buf[256];
@@ -319,8 +325,9 @@ void link_check(struct link *l)
 /* ---- notifications ---- */
 
 /*
- * One message.  A state of our device is taken as it is, so that no down is lost between two ups.  Whatever else bears its index may be
- * another namespace's device, or ours on its way to one: ask again.  Returns whether to.
+ * One message.  A state of our device is taken as it is, so that no down is lost between two ups.
+ * Whatever else bears its index may be another namespace's device, or ours on its way to one: ask
+ * again.  Returns whether to.
  */
 static bool notice(struct link *l, const struct link_message *m, int nsid)
 {
@@ -372,7 +379,10 @@ static void links_ready(struct loop_source *source, uint32_t events)
 		link_check(l);
 }
 
-/* What changed does not matter.  At once for the first, then a pause in which they heap up, or are lost, as they like. */
+/*
+ * What changed does not matter.  At once for the first, then a pause in which they heap up, or are
+ * lost, as they like.
+ */
 static void routes_ready(struct loop_source *source, uint32_t events)
 {
 	struct link *l = container_of(source, struct link, routes);

@@ -6,7 +6,10 @@
 
 struct loop {
 	int			 epfd;
-	/* What the kernel reported and was not called yet: events[next..n).  A removed source's entry is set to NULL. */
+	/*
+	 * What the kernel reported and was not called yet: events[next..n).  A removed source's
+	 * entry is set to NULL.
+	 */
 	struct epoll_event	 events[LOOP_BATCH];
 	int			 next, n;
 };

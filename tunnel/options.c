@@ -16,7 +16,10 @@ static const struct cmd_option rows[] = {
 	{"version", .value = VALUE_BOOL_AT(options, version), .help = "print the version"},
 };
 
-/* Never called: the table is only parsed here, and main() does the work.  A command without one would need a sub-command. */
+/*
+ * Never called: the table is only parsed here, and main() does the work.  A command without one
+ * would need a sub-command.
+ */
 static int run(const struct cmd_call *call, void *into)
 {
 	return 0;
@@ -41,7 +44,10 @@ bool options_name_valid(const char *name)
 	for (size_t i = 0; i < len; i++) {
 		unsigned char c = (unsigned char)name[i];
 
-		/* The kernel refuses '/', ':' and blanks; what cannot be printed is nobody's intention. */
+		/*
+		 * The kernel refuses '/', ':' and blanks; what cannot be printed is nobody's
+		 * intention.
+		 */
 		if (c <= ' ' || c == 0x7f || c == '/' || c == ':')
 			return false;
 	}

@@ -31,9 +31,10 @@ struct options {
 extern const struct cmd options_cmd;
 
 /*
- * options_parse(argc, argv, ret, err): -EINVAL after one line to ${err} that says what is wrong.  No name at all, or
- * more than one, is OPTIONS_HELP, for which wireguard-go exits with 0 too.  ${argv} is reordered.  --completion and --dump-options, as first
- * argument, are carried out at once and end the process.
+ * options_parse(argc, argv, ret, err): -EINVAL after one line to ${err} that says what is wrong.
+ * No name at all, or more than one, is OPTIONS_HELP, for which wireguard-go exits with 0 too.
+ * ${argv} is reordered.  --completion and --dump-options, as first argument, are carried out at
+ * once and end the process.
  */
 int options_parse(int argc, char *argv[], struct options *ret, FILE *err);
 
@@ -41,7 +42,10 @@ int options_parse(int argc, char *argv[], struct options *ret, FILE *err);
 void options_usage(const char *program, FILE *out);
 void options_version(FILE *out);
 
-/* May an interface be called so?  1 to 15 bytes, no blank, no '/' or ':', not "." or "..", no control character. */
+/*
+ * May an interface be called so?  1 to 15 bytes, no blank, no '/' or ':', not "." or "..", no
+ * control character.
+ */
 bool options_name_valid(const char *name);
 
 struct environment {
@@ -53,7 +57,8 @@ struct environment {
 };
 
 /*
- * environment_read(ret, err): read the variables above.  The WG_ ones are removed from the environment, so that no child inherits
- * them.  -EINVAL after one line to ${err}: a descriptor number that is none.  Looks at no descriptor.
+ * environment_read(ret, err): read the variables above.  The WG_ ones are removed from the
+ * environment, so that no child inherits them.  -EINVAL after one line to ${err}: a descriptor
+ * number that is none.  Looks at no descriptor.
  */
 int environment_read(struct environment *ret, FILE *err);

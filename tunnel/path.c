@@ -94,8 +94,8 @@ static void flush(struct worker *w)
 }
 
 /*
- * Room for one more datagram of this run.  It joins the last message if that goes to the same place and its datagrams were all of one
- * length so far; else it starts one of its own.
+ * Room for one more datagram of this run.  It joins the last message if that goes to the same place
+ * and its datagrams were all of one length so far; else it starts one of its own.
  */
 static uint8_t *reserve(struct worker *w, const struct wg_tx_run *run, uint8_t tos, size_t len)
 {

@@ -1,8 +1,10 @@
 /*
- * tunnel/path.h - the packet's way: the worker threads between the TUN's queues and the UDP sockets.
+ * tunnel/path.h - the packet's way: the worker threads between the TUN's queues and the UDP
+ * sockets.
  *
- * Each worker runs to completion: TUN, split, seal, UDP; and UDP, open, join, TUN.  No queue, no lock and no allocation a
- * packet.  Handshake messages are handed to the device's queue; the control thread answers them.
+ * Each worker runs to completion: TUN, split, seal, UDP; and UDP, open, join, TUN.  No queue, no
+ * lock and no allocation a packet.  Handshake messages are handed to the device's queue; the
+ * control thread answers them.
  *
  * Locks: all functions are the control thread's.
  */
@@ -21,7 +23,10 @@ struct path_config {
 	void			*arg;
 };
 
-/* path_new(config, ret): the threads are started, and parked: they move nothing before path_resume(). */
+/*
+ * path_new(config, ret): the threads are started, and parked: they move nothing before
+ * path_resume().
+ */
 int path_new(const struct path_config *config, struct path **ret);
 
 /* Stops and joins the threads. */
@@ -35,5 +40,8 @@ static inline void path_freep(struct path **p)
 /* path_pause(p): returns when every worker is parked and touches neither TUN nor sockets. */
 void path_pause(struct path *p);
 
-/* path_resume(p, udp): go on with these sockets, one queue per worker; NULL: the link is down, nothing moves. */
+/*
+ * path_resume(p, udp): go on with these sockets, one queue per worker; NULL: the link is down,
+ * nothing moves.
+ */
 void path_resume(struct path *p, struct udp *udp);

@@ -83,7 +83,10 @@ static int null_over(int first, int last)
 	return 0;
 }
 
-/* The parent's end: 0 when the child said that it is ready, 1 when it is gone without.  No cleanup: all that we have is its. */
+/*
+ * The parent's end: 0 when the child said that it is ready, 1 when it is gone without.  No cleanup:
+ * all that we have is its.
+ */
 static _Noreturn void wait_for_child(pid_t child, int ready_fd)
 {
 	char byte;
@@ -131,9 +134,14 @@ void process_ready(int ready_fd, bool keep_stderr)
 	if (ready_fd < 0)
 		return;
 	if (!keep_stderr)
-		/* Standard input is /dev/null since process_daemonise(); nothing may be opened any more. */
+		/*
+		 * Standard input is /dev/null since process_daemonise(); nothing may be opened any
+		 * more.
+		 */
 		dup2(STDIN_FILENO, STDERR_FILENO);
-	/* Without a parent nobody waits; SIGPIPE is ignored by then, or ends what nobody started. */
+	/*
+	 * Without a parent nobody waits; SIGPIPE is ignored by then, or ends what nobody started.
+	 */
 	while (write(ready_fd, "", 1) < 0 && errno == EINTR)
 		;
 	close(ready_fd);

@@ -1,5 +1,6 @@
 /*
- * tunnel/process.h - the process: into the background, its descriptors, its privileges, its signals.
+ * tunnel/process.h - the process: into the background, its descriptors, its privileges, its
+ * signals.
  *
  * Knows no tunnel.  Call while there is one thread.
  */
@@ -10,41 +11,48 @@
 #include <sys/types.h>
 
 /*
- * process_adopt_fd(fd): an inherited descriptor becomes ours: close-on-exec and non-blocking.  -EBADF: it is not open.
+ * process_adopt_fd(fd): an inherited descriptor becomes ours: close-on-exec and non-blocking.
+ * -EBADF: it is not open.
  */
 int process_adopt_fd(int fd);
 
 /*
- * process_close_others(keep, n): close every descriptor above 2 that is not in ${keep}.  0 or negative errno.  Also opens /dev/null
- * on any of 0, 1 and 2 that is closed, so that no socket ends up there.
+ * process_close_others(keep, n): close every descriptor above 2 that is not in ${keep}.  0 or
+ * negative errno.  Also opens /dev/null on any of 0, 1 and 2 that is closed, so that no socket ends
+ * up there.
  */
 int process_close_others(const int keep[], size_t n);
 
 /*
- * process_daemonise(ret_ready_fd): fork.  Returns in the child only, which has a session of its own, / as directory and
- * /dev/null as standard input and output; standard error still is the caller's, for messages of a start that fails.
- * The parent waits: until process_ready() (then exits with 0), or until the child is gone (then with 1).
- * Negative errno: there is no child.
+ * process_daemonise(ret_ready_fd): fork.  Returns in the child only, which has a session of its
+ * own, / as directory and /dev/null as standard input and output; standard error still is the
+ * caller's, for messages of a start that fails. The parent waits: until process_ready() (then exits
+ * with 0), or until the child is gone (then with 1). Negative errno: there is no child.
  */
 int process_daemonise(int *ret_ready_fd);
 
 /*
- * process_ready(ready_fd, keep_stderr): all is served: let the parent exit with 0 and, unless ${keep_stderr}, put /dev/null on standard error.
- * Closes ${ready_fd}; -1 (in the foreground): does nothing at all.
+ * process_ready(ready_fd, keep_stderr): all is served: let the parent exit with 0 and, unless
+ * ${keep_stderr}, put /dev/null on standard error. Closes ${ready_fd}; -1 (in the foreground): does
+ * nothing at all.
  */
 void process_ready(int ready_fd, bool keep_stderr);
 
-/* process_protect(): no core dump, no ptrace by others of the same user, and umask 077.  0 or negative errno. */
+/*
+ * process_protect(): no core dump, no ptrace by others of the same user, and umask 077.  0 or
+ * negative errno.
+ */
 int process_protect(void);
 
 /*
- * process_drop_privileges(): keep CAP_NET_ADMIN, CAP_NET_BROADCAST and CAP_NET_BIND_SERVICE where we have them, and give up every other
- * capability, for good: bounding set, ambient set, no_new_privs.  0 or negative errno.
+ * process_drop_privileges(): keep CAP_NET_ADMIN, CAP_NET_BROADCAST and CAP_NET_BIND_SERVICE where
+ * we have them, and give up every other capability, for good: bounding set, ambient set,
+ * no_new_privs.  0 or negative errno.
  */
 int process_drop_privileges(void);
 
 /*
- * process_signals(ret_fd): SIGTERM and SIGINT are blocked and come through a signalfd (one struct signalfd_siginfo each); SIGHUP and
- * SIGPIPE are ignored.  0 or negative errno.
+ * process_signals(ret_fd): SIGTERM and SIGINT are blocked and come through a signalfd (one struct
+ * signalfd_siginfo each); SIGHUP and SIGPIPE are ignored.  0 or negative errno.
  */
 int process_signals(int *ret_fd);

@@ -16,7 +16,10 @@ static unsigned checksum_offset(const struct split *s)
 	return s->tcp ? 16 : 6;
 }
 
-/* One packet whose transport checksum the kernel left to us: the field holds the pseudo-header's sum. */
+/*
+ * One packet whose transport checksum the kernel left to us: the field holds the pseudo-header's
+ * sum.
+ */
 static int complete_checksum(struct split *s, const struct virtio_net_hdr *h)
 {
 	uint8_t *p = s->packet;
@@ -31,7 +34,10 @@ static int complete_checksum(struct split *s, const struct virtio_net_hdr *h)
 	return 0;
 }
 
-/* Find the transport header of a super-packet, and hold what the virtio header says against what is there. */
+/*
+ * Find the transport header of a super-packet, and hold what the virtio header says against what is
+ * there.
+ */
 static int parse_headers(struct split *s, const struct virtio_net_hdr *h)
 {
 	const uint8_t *p = s->packet;
@@ -107,7 +113,9 @@ static int begin_gso(struct split *s, const struct virtio_net_hdr *h)
 	payload = s->len - s->headers;
 	s->n = payload ? (unsigned)((payload + s->segment - 1) / s->segment) : 1;
 	s->gso = true;
-	/* The template's own fields that differ from segment to segment count as zero in the sums. */
+	/*
+	 * The template's own fields that differ from segment to segment count as zero in the sums.
+	 */
 	memcpy(t, s->packet, s->headers);
 	checksum_store(t + s->transport + checksum_offset(s), 0);
 	s->pseudo_sum = checksum_pseudo(t, s->tcp ? IPPROTO_TCP : IPPROTO_UDP, 0);

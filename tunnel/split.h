@@ -1,15 +1,17 @@
 /*
- * tunnel/split.h - cut one super-packet that the TUN handed over into the packets that it stands for, without copying payload.
+ * tunnel/split.h - cut one super-packet that the TUN handed over into the packets that it stands
+ * for, without copying payload.
  *
- * The kernel hands over up to 64 KiB of one flow behind a virtio header.  Each segment's IP and TCP or UDP header is laid directly in
- * front of its payload, over the tail of the segment before it - which the caller has by then encrypted to somewhere
- * else.  So each packet is contiguous, and good until the next call.  Knows no socket, peer or key.
+ * The kernel hands over up to 64 KiB of one flow behind a virtio header.  Each segment's IP and TCP
+ * or UDP header is laid directly in front of its payload, over the tail of the segment before it -
+ * which the caller has by then encrypted to somewhere else.  So each packet is contiguous, and good
+ * until the next call.  Knows no socket, peer or key.
  *
- *	n = tun_read(queue, buf, sizeof(buf) - SPLIT_TAILROOM);
- *	if (split_begin(&s, buf, n) < 0) drop;
- *	reserve s.n nonces (in pieces of WG_BATCH_MAX: s.n may be over a thousand with a tiny MSS)
- *	while ((packet = split_next(&s, &len)))
- *		seal len (+ padding) bytes at packet
+ * 	n = tun_read(queue, buf, sizeof(buf) - SPLIT_TAILROOM);
+ * 	if (split_begin(&s, buf, n) < 0) drop;
+ * 	reserve s.n nonces (in pieces of WG_BATCH_MAX: s.n may be over a thousand with a tiny MSS)
+ * 	while ((packet = split_next(&s, &len)))
+ * 		seal len (+ padding) bytes at packet
  */
 #pragma once
 
@@ -45,15 +47,17 @@ struct split {
 };
 
 /*
- * split_begin(s, buf, len): ${buf} holds ${len} bytes as tun_read() left them, virtio header first, and SPLIT_TAILROOM writable bytes
- * behind them.  Nothing the virtio header says is believed without a check against the packet.  0, or -EBADMSG
- * when it does not fit the packet; then ${s} is not usable.  Says nothing about packets without offloads: they
- * come out as they are, even when they are no IP.
+ * split_begin(s, buf, len): ${buf} holds ${len} bytes as tun_read() left them, virtio header first,
+ * and SPLIT_TAILROOM writable bytes behind them.  Nothing the virtio header says is believed
+ * without a check against the packet.  0, or -EBADMSG when it does not fit the packet; then ${s} is
+ * not usable.  Says nothing about packets without offloads: they come out as they are, even when
+ * they are no IP.
  */
 int split_begin(struct split *s, uint8_t *buf, size_t len);
 
 /*
- * split_next(s, ret_len): the next packet, contiguous and complete with all checksums, with SPLIT_TAILROOM zero bytes behind it that do
- * not count; NULL after the last.  Overwrites the packet before it.
+ * split_next(s, ret_len): the next packet, contiguous and complete with all checksums, with
+ * SPLIT_TAILROOM zero bytes behind it that do not count; NULL after the last.  Overwrites the
+ * packet before it.
  */
 uint8_t *split_next(struct split *s, size_t *ret_len);

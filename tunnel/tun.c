@@ -22,7 +22,9 @@ static int ioctl_errno(int fd, unsigned long request, void *arg)
 	return ioctl(fd, request, arg) < 0 ? -errno : 0;
 }
 
-/* Checksums, then TCP, then what newer kernels have; each is tried with what was taken before it. */
+/*
+ * Checksums, then TCP, then what newer kernels have; each is tried with what was taken before it.
+ */
 static unsigned take_offloads(int fd)
 {
 	static const struct {
@@ -98,7 +100,10 @@ int tun_open(const char *name, unsigned queues, struct tun **ret)
 		q->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 		if (q->fd < 0)
 			return -errno;
-		/* The first queue makes the device; without EXCL it would join the queues of another program's. */
+		/*
+		 * The first queue makes the device; without EXCL it would join the queues of
+		 * another program's.
+		 */
 		ifr.ifr_flags = (short)(flags | (i ? 0 : IFF_TUN_EXCL));
 		r = ioctl_errno(q->fd, TUNSETIFF, &ifr);
 		if (r < 0)
@@ -161,7 +166,10 @@ unsigned tun_join_flags(const struct tun *t)
 {
 	unsigned flags = 0;
 
-	/* What a device takes is not negotiated, but a kernel that has USO for reading has it for writing. */
+	/*
+	 * What a device takes is not negotiated, but a kernel that has USO for reading has it for
+	 * writing.
+	 */
 	if (t->vnet_hdr)
 		flags |= JOIN_TCP;
 	if (t->offloads & TUN_F_USO4)
@@ -178,7 +186,10 @@ static int mtu_ioctl(const char *name, unsigned long request, int *mtu)
 	if (strlen(name) >= IFNAMSIZ)
 		return -ENAMETOOLONG;
 	memcpy(ifr.ifr_name, name, strlen(name));
-	/* Any socket does; a kernel without IPv4 is no kernel for us, but one may forbid the family. */
+	/*
+	 * Any socket does; a kernel without IPv4 is no kernel for us, but one may forbid the
+	 * family.
+	 */
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);

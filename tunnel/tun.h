@@ -1,9 +1,10 @@
 /*
  * tunnel/tun.h - the TUN device: make or adopt it, and move packets through its queues.
  *
- * Every read and write carries a virtio header of VNET_HDR_LEN bytes (split.h) towards the caller, also where an adopted device has
- * none; then it is made up on reading and left out on writing.  Fallbacks where the kernel lacks an offload happen here,
- * piece by piece, and are logged once.  Knows no peer and no protocol.
+ * Every read and write carries a virtio header of VNET_HDR_LEN bytes (split.h) towards the caller,
+ * also where an adopted device has none; then it is made up on reading and left out on writing.
+ * Fallbacks where the kernel lacks an offload happen here, piece by piece, and are logged once.
+ * Knows no peer and no protocol.
  */
 #pragma once
 
@@ -29,16 +30,17 @@ struct tun {
 };
 
 /*
- * tun_open(name, queues, ret): create the device ${name} ("" or with "%d": the kernel chooses) with 1..TUN_QUEUES_MAX queues, all
- * offloads that the kernel takes, and MTU 1420.  Errors: -EBUSY another program has it, or another kind of
- * interface bears the name; -EPERM; -ENOENT no /dev/net/tun; -ENODEV the module is missing; -ENAMETOOLONG; -EINVAL.
+ * tun_open(name, queues, ret): create the device ${name} ("" or with "%d": the kernel chooses) with
+ * 1..TUN_QUEUES_MAX queues, all offloads that the kernel takes, and MTU 1420.  Errors: -EBUSY
+ * another program has it, or another kind of interface bears the name; -EPERM; -ENOENT no
+ * /dev/net/tun; -ENODEV the module is missing; -ENAMETOOLONG; -EINVAL.
  */
 int tun_open(const char *name, unsigned queues, struct tun **ret);
 
 /*
- * tun_adopt(fd, ret): take over a descriptor that somebody attached to a TUN device (WG_TUN_FD).  One queue.  Owns ${fd} on
- * success.  -ENOTTY or -EBADFD when it is no attached TUN, -EPROTOTYPE for a TAP device.  It
- * must have been made with IFF_NO_PI: the kernel does not tell.
+ * tun_adopt(fd, ret): take over a descriptor that somebody attached to a TUN device (WG_TUN_FD).
+ * One queue.  Owns ${fd} on success.  -ENOTTY or -EBADFD when it is no attached TUN, -EPROTOTYPE
+ * for a TAP device.  It must have been made with IFF_NO_PI: the kernel does not tell.
  */
 int tun_adopt(int fd, struct tun **ret);
 
@@ -53,24 +55,28 @@ static inline void tun_freep(struct tun **t)
 /* What join_init() may merge for this device: JOIN_TCP, JOIN_UDP. */
 unsigned tun_join_flags(const struct tun *t);
 
-/* tun_set_mtu(name, mtu), tun_mtu(name, ret): in the caller's network namespace.  0 or negative errno. */
+/*
+ * tun_set_mtu(name, mtu), tun_mtu(name, ret): in the caller's network namespace.  0 or negative
+ * errno.
+ */
 int tun_set_mtu(const char *name, unsigned mtu);
 int tun_mtu(const char *name, unsigned *ret);
 
 /*
- * tun_set_gso_max_segs(name, segs): let the kernel hand over at most so many segments at a time, so that they fit one UDP_SEGMENT
- * send.  In the caller's network namespace.  0 or negative errno; a kernel before 5.19 has no such thing (-EOPNOTSUPP, or nothing changes).
+ * tun_set_gso_max_segs(name, segs): let the kernel hand over at most so many segments at a time, so
+ * that they fit one UDP_SEGMENT send.  In the caller's network namespace.  0 or negative errno; a
+ * kernel before 5.19 has no such thing (-EOPNOTSUPP, or nothing changes).
  */
 int tun_set_gso_max_segs(const char *name, unsigned segs);
 
 /*
- * tun_read(q, buf, size): one packet with its virtio header in front, > VNET_HDR_LEN.  -EAGAIN: none waits; -EBADFD: the
- * device is gone; -EIO and others: try again after the next poll.
+ * tun_read(q, buf, size): one packet with its virtio header in front, > VNET_HDR_LEN.  -EAGAIN:
+ * none waits; -EBADFD: the device is gone; -EIO and others: try again after the next poll.
  */
 ssize_t tun_read(struct tun_queue *q, uint8_t *buf, size_t size);
 
 /*
- * tun_writev(q, iov, n): one packet; iov[0] is the virtio header.  0; -EIO: the link is down; -EBADFD: the device is gone; -EINVAL:
- * refused; -EAGAIN: the kernel has no room.
+ * tun_writev(q, iov, n): one packet; iov[0] is the virtio header.  0; -EIO: the link is down;
+ * -EBADFD: the device is gone; -EINVAL: refused; -EAGAIN: the kernel has no room.
  */
 int tun_writev(struct tun_queue *q, const struct iovec iov[], unsigned n);

@@ -41,7 +41,9 @@ struct get {
 struct uapi_client {
 	TAILQ_ENTRY(uapi_client) entry;
 	struct uapi	*uapi;
-	/* [in_at, in_line) are complete lines of the first request; what follows was not looked at. */
+	/*
+	 * [in_at, in_line) are complete lines of the first request; what follows was not looked at.
+	 */
 	struct buf	 in;
 	size_t		 in_at, in_line;
 	bool		 swallowing;		/* a request that was too long; nothing of it is in ${in} */
@@ -218,7 +220,10 @@ static void remove_peer(struct uapi *u, struct wg_peer *p)
 	wg_device_remove_peer(u->device, p);
 }
 
-/* A new peer is made when its first attribute comes or its lines end, so that remove and update_only never make one. */
+/*
+ * A new peer is made when its first attribute comes or its lines end, so that remove and
+ * update_only never make one.
+ */
 static int make_peer(struct set *s)
 {
 	int r;
@@ -266,7 +271,10 @@ static int set_private_key(struct set *s, struct text value)
 		explicit_bzero(key, sizeof(key));
 		return -UAPI_EINVAL;
 	}
-	/* The device may remove one peer: the one that has our new public key.  Whoever stands there goes to the next. */
+	/*
+	 * The device may remove one peer: the one that has our new public key.  Whoever stands
+	 * there goes to the next.
+	 */
 	struct {
 		struct uapi_client	*client;
 		uint8_t			 key[WG_KEY_LEN];
@@ -667,7 +675,10 @@ static bool answering(const struct uapi_client *c)
 	return c->get.state != GET_NONE || c->out_at < c->out.len;
 }
 
-/* The first request waits in [in_at, *ret_end), of which the last byte ends its last line; in_line is behind its blank line. */
+/*
+ * The first request waits in [in_at, *ret_end), of which the last byte ends its last line; in_line
+ * is behind its blank line.
+ */
 static bool find_request(struct uapi_client *c, size_t *ret_end)
 {
 	while (c->in_line < c->in.len) {
@@ -745,7 +756,10 @@ int uapi_feed(struct uapi_client *c, const void *data, size_t len)
 			break;
 		if (c->in.len - c->in_at + len > UAPI_REQUEST_MAX ||
 			u->buffered + len > UAPI_BUFFERED_MAX) {
-			/* Before an answer is taken, only a caller that does not take them gets here. */
+			/*
+			 * Before an answer is taken, only a caller that does not take them gets
+			 * here.
+			 */
 			if (answering(c))
 				return -ENOBUFS;
 			c->swallow_line_start = c->in.len && c->in.data[c->in.len - 1] == '\n';

@@ -174,7 +174,10 @@ int uapi_socket_adopt(int fd)
 	return 0;
 }
 
-/* The file that ${fd} is bound to, wherever it is now; without the privilege to ask, the one at ${path}. */
+/*
+ * The file that ${fd} is bound to, wherever it is now; without the privilege to ask, the one at
+ * ${path}.
+ */
 static int bound_file(int fd, const char *path, struct stat *ret)
 {
 	cleanup(close_fd) int file = ioctl(fd, SIOCUNIXFILE);
@@ -322,7 +325,10 @@ static int accept_one(struct uapi_server *s)
 	return 0;
 }
 
-/* No descriptor left: with the spare one the newcomer is taken and turned away, else it would wake us for ever. */
+/*
+ * No descriptor left: with the spare one the newcomer is taken and turned away, else it would wake
+ * us for ever.
+ */
 static void turn_away(struct uapi_server *s)
 {
 	int fd;
@@ -330,7 +336,10 @@ static void turn_away(struct uapi_server *s)
 	log_limited(LOG_LEVEL_ERROR, "uapi: a client was turned away: too many open descriptors");
 	close_fd(&s->spare_fd);
 	fd = accept4(s->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	/* It was not enough, for others took it or the whole machine has none: then one of ours goes, the one silent longest. */
+	/*
+	 * It was not enough, for others took it or the whole machine has none: then one of ours
+	 * goes, the one silent longest.
+	 */
 	if (fd < 0 && errno != EAGAIN && !TAILQ_EMPTY(&s->clients))
 		close_client(TAILQ_FIRST(&s->clients));
 	close_fd(&fd);
@@ -377,7 +386,9 @@ static void watch_ready(struct loop_source *source, uint32_t events)
 	struct uapi_server *s = container_of(source, struct uapi_server, watch);
 	_Alignas(struct inotify_event) char buf[4096];
 
-	/* What exactly happened does not matter, the file does: chmod and touch are nothing to us. */
+	/*
+	 * What exactly happened does not matter, the file does: chmod and touch are nothing to us.
+	 */
 	while (read(source->fd, buf, sizeof(buf)) > 0)
 		;
 	if (!file_is(s->address.sun_path, s->dev, s->ino))

@@ -1,8 +1,9 @@
 /*
  * tunnel/uapi_server.h - the socket /var/run/wireguard/NAME.sock and its clients.
  *
- * Knows sockets; what goes over them is uapi.h's.  Never blocks.  At most UAPI_CLIENTS_MAX clients: when one more comes, the
- * one that was silent longest is closed, so that a few forgotten connections cannot lock the administrator out.
+ * Knows sockets; what goes over them is uapi.h's.  Never blocks.  At most UAPI_CLIENTS_MAX clients:
+ * when one more comes, the one that was silent longest is closed, so that a few forgotten
+ * connections cannot lock the administrator out.
  */
 #pragma once
 
@@ -15,18 +16,22 @@
 struct uapi_server;
 
 /*
- * uapi_socket_listen(dir, name, ret_fd): create ${dir} (0755) where it is missing and listen on ${dir}/${name}.sock, which only its owner may
- * open.  A socket on which nobody listens any more is replaced; of several daemons that start at once one wins.
+ * uapi_socket_listen(dir, name, ret_fd): create ${dir} (0755) where it is missing and listen on
+ * ${dir}/${name}.sock, which only its owner may open.  A socket on which nobody listens any more is
+ * replaced; of several daemons that start at once one wins.
  * 0; -EADDRINUSE: somebody listens there; -ENAMETOOLONG; other negative errno.
  */
 int uapi_socket_listen(const char *dir, const char *name, int *ret_fd);
 
-/* uapi_socket_adopt(fd): make an inherited listening socket ours: non-blocking, close-on-exec.  -ENOTSOCK, -EINVAL: it is none. */
+/*
+ * uapi_socket_adopt(fd): make an inherited listening socket ours: non-blocking, close-on-exec.
+ * -ENOTSOCK, -EINVAL: it is none.
+ */
 int uapi_socket_adopt(int fd);
 
 /*
- * uapi_socket_remove(dir, name, fd): give up before there was a server: remove the socket file if it still is this one, then close
- * ${fd}.  The file of another daemon stays.
+ * uapi_socket_remove(dir, name, fd): give up before there was a server: remove the socket file if
+ * it still is this one, then close ${fd}.  The file of another daemon stays.
  */
 void uapi_socket_remove(const char *dir, const char *name, int fd);
 
@@ -36,13 +41,20 @@ struct uapi_server_config {
 	const char	*dir;	/* UAPI_SOCKET_DIR; for a socket that is bound to no absolute path */
 	const char	*name;
 	int		 fd;	/* listening; owned by the server when uapi_server_new() succeeds */
-	/* The file was removed or replaced, or the socket failed: time to go.  Called once, from the loop. */
+	/*
+	 * The file was removed or replaced, or the socket failed: time to go.  Called once, from
+	 * the loop.
+	 */
 	void		(*gone)(void *arg);
 	void		*arg;
 };
 
-/* uapi_server_new(config, ret): -ESTALE: the socket's file is gone already.  0 or negative errno. */
+/*
+ * uapi_server_new(config, ret): -ESTALE: the socket's file is gone already.  0 or negative errno.
+ */
 int uapi_server_new(const struct uapi_server_config *config, struct uapi_server **ret);
 
-/* uapi_server_free(s): closes the clients, removes the file if it still is ours.  NULL is allowed. */
+/*
+ * uapi_server_free(s): closes the clients, removes the file if it still is ours.  NULL is allowed.
+ */
 void uapi_server_free(struct uapi_server *s);

@@ -56,7 +56,10 @@ static int set_options(int fd, int family, uint32_t mark)
 		if (r < 0)
 			return r;
 	}
-	/* The second of each pair may exceed the system's limit, but needs CAP_NET_ADMIN; either may fail. */
+	/*
+	 * The second of each pair may exceed the system's limit, but needs CAP_NET_ADMIN; either
+	 * may fail.
+	 */
 	(void)set_int(fd, SOL_SOCKET, SO_RCVBUF, BUFFER_BYTES);
 	(void)set_int(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_BYTES);
 	(void)set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES);
@@ -78,8 +81,8 @@ static int bound_port(int fd, uint16_t *ret)
 }
 
 /*
- * One socket per worker.  The first is bound like anybody's, so that a port in use is refused; only then does it allow
- * the others beside it.
+ * One socket per worker.  The first is bound like anybody's, so that a port in use is refused; only
+ * then does it allow the others beside it.
  */
 static int open_family(struct udp *u, int family, const struct udp_config *config, uint16_t *port)
 {
@@ -134,8 +137,8 @@ static bool family_is_missing(int r)
 }
 
 /*
- * How many segments the kernel takes in one message: 64, and 128 since Linux 6.9.  Asked once, by a message of one-byte
- * datagrams to ourselves.
+ * How many segments the kernel takes in one message: 64, and 128 since Linux 6.9.  Asked once, by a
+ * message of one-byte datagrams to ourselves.
  */
 static unsigned probe_max_segments(void)
 {
@@ -407,9 +410,9 @@ static void put_attribute(struct nlmsghdr *nlh, uint16_t type, const void *data,
 }
 
 /*
- * Is there a route to ${e} from its source?  1, 0, or < 0: the system did not say.  An IPv4
- * socket that is told an interface which has no route takes the destination to be on that link, and never says that
- * nobody is there: only the table knows.
+ * Is there a route to ${e} from its source?  1, 0, or < 0: the system did not say.  An IPv4 socket
+ * that is told an interface which has no route takes the destination to be on that link, and never
+ * says that nobody is there: only the table knows.
  */
 static int ask_route(struct udp_queue *q, const struct wg_endpoint *e)
 {
@@ -524,7 +527,9 @@ static void put_control(struct msghdr *h, int level, int type, const void *data,
 	h->msg_controllen += CMSG_SPACE(len);
 }
 
-/* Everything is set anew each time: no field of an earlier message, of whatever family, can remain. */
+/*
+ * Everything is set anew each time: no field of an earlier message, of whatever family, can remain.
+ */
 static void fill_header(struct piece *p, struct msghdr *h, bool with_source)
 {
 	const struct wg_endpoint *e = p->m->to;
@@ -627,7 +632,9 @@ static int retry_piece(struct udp_queue *q, struct batch *b, int fd, struct piec
 
 	if (r == -EAGAIN)
 		r = try_piece(q, b, fd, p, source && !p->m->source_refused);
-	/* The batch may have been filled before its first message said that the source is refused. */
+	/*
+	 * The batch may have been filled before its first message said that the source is refused.
+	 */
 	if (r < 0 && source && source_may_be_why(r)) {
 		int without = try_piece(q, b, fd, p, false);
 
@@ -668,7 +675,10 @@ static void send_failed(struct udp_queue *q, struct batch *b, int fd, struct pie
 	if (run && r == -EIO) {
 		bool *gso = b->family == AF_INET6 ? &q->gso6 : &q->gso4;
 
-		/* The way out has no checksum offload, or is an IPsec route: that does not change soon. */
+		/*
+		 * The way out has no checksum offload, or is an IPsec route: that does not change
+		 * soon.
+		 */
 		if (*gso)
 			log_info("udp: the kernel cannot segment on the way out: single datagrams family=%s",
 				b->family == AF_INET6 ? "ipv6" : "ipv4");

@@ -1,11 +1,14 @@
 /*
  * tunnel/udp.h - the UDP sockets: one port, IPv4 and IPv6, one pair of sockets for each worker.
  *
- * Moves runs of datagrams: up to 64 KiB of equal pieces in one system call's message (UDP_GRO, UDP_SEGMENT).  Tells for every datagram
- * from which of our addresses it came, and answers from there, unless no route leads that way.  Where a path or a
- * kernel refuses a run, sends it in pieces; the kernel fragments what exceeds the path (DF is never set).  Knows no message of the protocol.
+ * Moves runs of datagrams: up to 64 KiB of equal pieces in one system call's message (UDP_GRO,
+ * UDP_SEGMENT).  Tells for every datagram from which of our addresses it came, and answers from
+ * there, unless no route leads that way.  Where a path or a kernel refuses a run, sends it in
+ * pieces; the kernel fragments what exceeds the path (DF is never set).  Knows no message of the
+ * protocol.
  *
- * Locks: struct udp is the control thread's; a queue is its worker's; udp_set_mark() and udp_routes_changed() may run
+ * Locks: struct udp is the control thread's; a queue is its worker's; udp_set_mark() and
+ * udp_routes_changed() may run
  * beside the workers.  To change the port, stop the workers, free this and open another.
  */
 #pragma once
@@ -73,8 +76,9 @@ struct udp {
 };
 
 /*
- * udp_open(config, ret): -EADDRINUSE when any other socket has the port; -EAFNOSUPPORT when there is neither IPv4 nor IPv6; -EPERM
- * for a mark without CAP_NET_ADMIN.  A missing family is logged, not an error.
+ * udp_open(config, ret): -EADDRINUSE when any other socket has the port; -EAFNOSUPPORT when there
+ * is neither IPv4 nor IPv6; -EPERM for a mark without CAP_NET_ADMIN.  A missing family is logged,
+ * not an error.
  */
 int udp_open(const struct udp_config *config, struct udp **ret);
 void udp_free(struct udp *u);
@@ -87,7 +91,10 @@ static inline void udp_freep(struct udp **u)
 /* udp_set_mark(u, mark): on all sockets; 0, or the first error. */
 int udp_set_mark(struct udp *u, uint32_t mark);
 
-/* udp_routes_changed(u): routes or addresses of the system changed: sources are judged anew before they are used again. */
+/*
+ * udp_routes_changed(u): routes or addresses of the system changed: sources are judged anew before
+ * they are used again.
+ */
 void udp_routes_changed(struct udp *u);
 
 /* ---- receive ---- */
@@ -107,14 +114,14 @@ int udp_rx_new(struct udp_rx **ret);
 void udp_rx_free(struct udp_rx *rx);
 
 /*
- * udp_receive(rx, fd, ret_runs): what waits on fd4 or fd6 of a queue, at most UDP_SLOTS runs, as an array that belongs to ${rx}.
- * How many; 0: nothing waits; negative errno.
+ * udp_receive(rx, fd, ret_runs): what waits on fd4 or fd6 of a queue, at most UDP_SLOTS runs, as an
+ * array that belongs to ${rx}. How many; 0: nothing waits; negative errno.
  */
 int udp_receive(struct udp_rx *rx, int fd, struct udp_run **ret_runs);
 
 /*
- * udp_run_control(run, msg): our address, the TOS and the segment size from the control messages of a received ${msg}, into a ${run}
- * whose other fields are set.  What is not said stays.
+ * udp_run_control(run, msg): our address, the TOS and the segment size from the control messages of
+ * a received ${msg}, into a ${run} whose other fields are set.  What is not said stays.
  */
 void udp_run_control(struct udp_run *run, struct msghdr *msg);
 
@@ -134,8 +141,9 @@ struct udp_message {
 };
 
 /*
- * udp_send(q, messages, n): all of them, in order per destination; different lengths, destinations and families may follow each
- * other, and a message may be longer than one kernel message takes.  Waits a few milliseconds for a full
- * socket buffer, then drops.  How many datagrams were dropped; each message says why.
+ * udp_send(q, messages, n): all of them, in order per destination; different lengths, destinations
+ * and families may follow each other, and a message may be longer than one kernel message takes.
+ * Waits a few milliseconds for a full socket buffer, then drops.  How many datagrams were dropped;
+ * each message says why.
  */
 unsigned udp_send(struct udp_queue *q, struct udp_message messages[], unsigned n);

@@ -5,11 +5,13 @@
 #include <sys/socket.h>
 
 /*
- * A node is a prefix.  Its children are longer prefixes of it that differ in the bit behind it; those of an IPv4 trie and
- * those of an IPv6 trie never meet.  A node without an owner has two children: it is where they part.
+ * A node is a prefix.  Its children are longer prefixes of it that differ in the bit behind it;
+ * those of an IPv4 trie and those of an IPv6 trie never meet.  A node without an owner has two
+ * children: it is where they part.
  *
  * Locks: [I] set before it is published  [a] atomic, read by anybody  the rest: the writer's.
- * What was taken out keeps its children for readers that still stand on it; the writer's members then serve the reclaimer.
+ * What was taken out keeps its children for readers that still stand on it; the writer's members
+ * then serve the reclaimer.
  */
 struct allowedips_node {
 	struct allowedips_node	*_Atomic child[2];	/* [a] */
@@ -194,8 +196,8 @@ static void adopt(struct allowedips_node *n, struct allowedips_node *child)
 }
 
 /*
- * The node of exactly this prefix, or NULL; in any case the longest strictly shorter one (NULL: none) in ${ret_parent} and
- * what hangs where the prefix belongs (NULL: nothing) in ${ret_there}.
+ * The node of exactly this prefix, or NULL; in any case the longest strictly shorter one (NULL:
+ * none) in ${ret_parent} and what hangs where the prefix belongs (NULL: nothing) in ${ret_there}.
  */
 static struct allowedips_node *find(struct allowedips *t, bool is6, struct key k, unsigned cidr,
 	struct allowedips_node **ret_parent, struct allowedips_node **ret_there)

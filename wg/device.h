@@ -1,9 +1,11 @@
 /*
- * wg/device.h - the control half of the protocol: configuration, handshakes, cookies, limiter, timers.
+ * wg/device.h - the control half of the protocol: configuration, handshakes, cookies, limiter,
+ * timers.
  *
- * Makes no system call, starts no thread, reads no clock: it is told the time, given random bytes, called with
- * messages, and its results are drained as a list of effects.  One owner at a time (the daemon's control
- * thread, or a test); only what is marked [any thread] may be called by others.  The data half is wg/worker.h.
+ * Makes no system call, starts no thread, reads no clock: it is told the time, given random bytes,
+ * called with messages, and its results are drained as a list of effects.  One owner at a time (the
+ * daemon's control thread, or a test); only what is marked [any thread] may be called by others.
+ * The data half is wg/worker.h.
  */
 #pragma once
 
@@ -15,7 +17,10 @@ struct wg_device;
 struct wg_peer;
 struct wg_worker;
 
-/* Both clocks.  boot_ns (CLOCK_BOOTTIME, counts suspend) measures ages; real_ns (CLOCK_REALTIME) only TAI64N and display. */
+/*
+ * Both clocks.  boot_ns (CLOCK_BOOTTIME, counts suspend) measures ages; real_ns (CLOCK_REALTIME)
+ * only TAI64N and display.
+ */
 struct wg_now {
 	uint64_t boot_ns;
 	uint64_t real_ns;
@@ -24,7 +29,10 @@ struct wg_now {
 struct wg_device_config {
 	/* Fill ${buf} with random bytes; never fails.  Called by the owner only. */
 	void (*random)(void *arg, void *buf, size_t len);
-	/* [any thread] Something waits for wg_device_run(): called when the device goes from idle to not idle.  May be NULL. */
+	/*
+	 * [any thread] Something waits for wg_device_run(): called when the device goes from idle
+	 * to not idle.  May be NULL.
+	 */
 	void (*wake)(void *arg);
 	void *arg;
 	unsigned workers; /* 1..WG_WORKERS_MAX */
@@ -40,22 +48,27 @@ static inline void wg_device_freep(struct wg_device **d)
 		wg_device_free(*d);
 }
 
-/* wg_device_worker(d, i): the i-th worker, i < config.workers.  Owned by the device, used by one thread. */
+/*
+ * wg_device_worker(d, i): the i-th worker, i < config.workers.  Owned by the device, used by one
+ * thread.
+ */
 struct wg_worker *wg_device_worker(struct wg_device *d, unsigned i);
 
 /*
- * wg_device_queue(d, src, msg, len): [any thread] hand in a datagram that wg_message_check() called an initiation, response
- * or cookie.  Copied.  0, or -ENOBUFS when WG_HANDSHAKE_QUEUE messages wait: dropped, for the caller to
- * count as QUEUE_FULL.
+ * wg_device_queue(d, src, msg, len): [any thread] hand in a datagram that wg_message_check() called
+ * an initiation, response or cookie.  Copied.  0, or -ENOBUFS when WG_HANDSHAKE_QUEUE messages
+ * wait: dropped, for the caller to count as QUEUE_FULL.
  */
 int wg_device_queue(
 	struct wg_device *d, const struct wg_endpoint *src, const void *msg, size_t len);
 
 /*
- * wg_device_run(d, now): do what is due - at most a bounded number of queued messages, the peers that the workers
- * signalled, the timers - and give back memory that no worker can see any more.  Drain the effects afterwards.
- * Returns the boot_ns of the next call: now.boot_ns when more messages wait, UINT64_MAX when nothing is due.
- * Calls may come earlier or later than that, and with clocks that stand still or jump.
+ * wg_device_run(d, now): do what is due - at most a bounded number of queued messages, the peers
+ * that the workers signalled, the timers - and give back memory that no worker can see any more.
+ * Drain the effects afterwards.
+ * Returns the boot_ns of the next call: now.boot_ns when more messages wait, UINT64_MAX when
+ * nothing is due. Calls may come earlier or later than that, and with clocks that stand still or
+ * jump.
  */
 uint64_t wg_device_run(struct wg_device *d, struct wg_now now);
 
@@ -100,8 +113,9 @@ bool wg_device_effect(struct wg_device *d, struct wg_effect *ret);
 /* ---- the device ---- */
 
 /*
- * wg_device_set_private_key(d, now, key): clamped; all zero unsets it.  A peer that has our own public key is removed.  The
- * sessions end for sending, new handshakes may start at once.  0 or -ENOMEM.
+ * wg_device_set_private_key(d, now, key): clamped; all zero unsets it.  A peer that has our own
+ * public key is removed.  The sessions end for sending, new handshakes may start at once.  0 or
+ * -ENOMEM.
  */
 int wg_device_set_private_key(
 	struct wg_device *d, struct wg_now now, const uint8_t key[WG_KEY_LEN]);
@@ -109,10 +123,15 @@ int wg_device_set_private_key(
 /* Copy of the private key; false and zeroes when there is none. */
 bool wg_device_private_key(const struct wg_device *d, uint8_t ret[WG_KEY_LEN]);
 
-/* The interface's MTU, for padding; 0: unknown. [a] the workers see it at their next reservation. */
+/*
+ * The interface's MTU, for padding; 0: unknown. [a] the workers see it at their next reservation.
+ */
 void wg_device_set_mtu(struct wg_device *d, unsigned mtu);
 
-/* Link state.  Down: timers stop, keys and staged packets go.  Up: staged packets and persistent keepalives go out. */
+/*
+ * Link state.  Down: timers stop, keys and staged packets go.  Up: staged packets and persistent
+ * keepalives go out.
+ */
 void wg_device_up(struct wg_device *d, struct wg_now now);
 void wg_device_down(struct wg_device *d);
 bool wg_device_is_up(const struct wg_device *d);
@@ -137,16 +156,25 @@ void wg_peer_set_endpoint(struct wg_device *d, struct wg_peer *p, const struct w
 /* Seconds, 0 off.  The change from 0 takes effect in wg_peer_configured(). */
 void wg_peer_set_keepalive(struct wg_peer *p, uint16_t seconds);
 
-/* family AF_INET or AF_INET6; host bits are masked; a prefix of another peer moves here.  -EINVAL, -ENOMEM. */
+/*
+ * family AF_INET or AF_INET6; host bits are masked; a prefix of another peer moves here.  -EINVAL,
+ * -ENOMEM.
+ */
 int wg_peer_allow(struct wg_device *d, struct wg_peer *p, int family, const void *addr, unsigned cidr);
 /* Exactly this prefix, if it is this peer's; else nothing happens. */
 void wg_peer_disallow(struct wg_device *d, struct wg_peer *p, int family, const void *addr, unsigned cidr);
 void wg_peer_disallow_all(struct wg_device *d, struct wg_peer *p);
 
-/* After the last change of a peer in one request: one keepalive if the interval was 0 before, staged packets go. */
+/*
+ * After the last change of a peer in one request: one keepalive if the interval was 0 before,
+ * staged packets go.
+ */
 void wg_peer_configured(struct wg_device *d, struct wg_peer *p, struct wg_now now);
 
-/* The local addresses or routes changed: forget the source address of this peer (or, with NULL, of all). */
+/*
+ * The local addresses or routes changed: forget the source address of this peer (or, with NULL, of
+ * all).
+ */
 void wg_peer_clear_source(struct wg_device *d, struct wg_peer *p);
 
 struct wg_peer_info {

@@ -1,6 +1,6 @@
 /*
- * wg/drop.h - why a packet or a message died.  One enumeration for the whole program: what counts, traces or shows a
- * drop uses these names.
+ * wg/drop.h - why a packet or a message died.  One enumeration for the whole program: what counts,
+ * traces or shows a drop uses these names.
  */
 #pragma once
 

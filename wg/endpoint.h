@@ -1,7 +1,8 @@
 /*
  * wg/endpoint.h - where a peer is, and from which of our addresses it is spoken to.
  *
- * Plain values: copied, compared field by field, never holding stale bytes (an IPv4 address zeroes the other 12).
+ * Plain values: copied, compared field by field, never holding stale bytes (an IPv4 address zeroes
+ * the other 12).
  */
 #pragma once
 

@@ -1,8 +1,10 @@
 /*
- * wg/endpoint_cell.h - an endpoint that several threads write and many read, without a lock for the readers.
+ * wg/endpoint_cell.h - an endpoint that several threads write and many read, without a lock for the
+ * readers.
  *
- * A sequence lock whose words are atomic.  An endpoint must change before the packet that moved it is delivered inside - the answer
- * may be on its way at once, by another worker - so the worker that saw it writes it.
+ * A sequence lock whose words are atomic.  An endpoint must change before the packet that moved it
+ * is delivered inside - the answer may be on its way at once, by another worker - so the worker
+ * that saw it writes it.
  */
 #pragma once
 

@@ -1,4 +1,7 @@
-/* Handshake messages between the wire and noise.c: MACs, cookies and limits before, peers, keypairs and timers after. */
+/*
+ * Handshake messages between the wire and noise.c: MACs, cookies and limits before, peers, keypairs
+ * and timers after.
+ */
 #include "wg/peer.h"
 
 #include <errno.h>
@@ -27,7 +30,9 @@ static struct x25519 *ephemeral_new(struct wg_device *d)
 	return key;
 }
 
-/* DH of both static keys, computed when it is first needed: 10,000 peers are configured without it. */
+/*
+ * DH of both static keys, computed when it is first needed: 10,000 peers are configured without it.
+ */
 static enum wg_drop need_static_static(struct wg_peer *p)
 {
 	int r;
@@ -224,8 +229,9 @@ static enum wg_drop respond(struct wg_peer *p, struct noise_state *state,
 	index_publish(&d->index, &k->entry);
 
 	/*
-	 * Ours under way, if any, is overtaken.  But when both ends do so to initiations that crossed, both responses meet
-	 * nothing: so the end with the greater public key lets its own stand.
+	 * Ours under way, if any, is overtaken.  But when both ends do so to initiations that
+	 * crossed, both responses meet nothing: so the end with the greater public key lets its own
+	 * stand.
 	 */
 	if (memcmp(x25519_public(d->key), p->public_key, WG_KEY_LEN) < 0)
 		handshake_clear(p);

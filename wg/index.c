@@ -7,8 +7,9 @@ ENUM_DEFINE(index_type, INDEX_TYPE_LIST);
 #define SLOTS_MIN 64
 
 /*
- * Open addressing over random keys, at most half full.  A slot that was released holds a tombstone, so that probes of
- * readers go on over it; tombstones vanish when the slots are copied to a new table.
+ * Open addressing over random keys, at most half full.  A slot that was released holds a tombstone,
+ * so that probes of readers go on over it; tombstones vanish when the slots are copied to a new
+ * table.
  */
 struct index_slots {
 	struct reclaim_item	 reclaim;

@@ -1,9 +1,10 @@
 /*
- * wg/index.h - the index table: a random 32-bit number to what it stands for (paper, section 5.4.1: sender and receiver).
+ * wg/index.h - the index table: a random 32-bit number to what it stands for (paper, section 5.4.1:
+ * sender and receiver).
  *
- * Each message names the receiver's state by such an index.  Entries are typed, so that a data packet can never hit a
- * handshake under way.  One writer; readers look up without a lock (see wg/reclaim.h).  Knows nothing of
- * what its entries are embedded in.
+ * Each message names the receiver's state by such an index.  Entries are typed, so that a data
+ * packet can never hit a handshake under way.  One writer; readers look up without a lock (see
+ * wg/reclaim.h).  Knows nothing of what its entries are embedded in.
  */
 #pragma once
 
@@ -36,13 +37,17 @@ int index_init(struct index_table *t, struct reclaim *reclaim,
 void index_done(struct index_table *t);
 
 /*
- * A claim has two phases, so that an entry is complete before anybody can find it.  index_pick(t, e): give ${e} a free random
- * index, with room for it; 0 or -ENOMEM.  index_publish(t, e): take it, before any other is picked.
+ * A claim has two phases, so that an entry is complete before anybody can find it.  index_pick(t,
+ * e): give ${e} a free random index, with room for it; 0 or -ENOMEM.  index_publish(t, e): take it,
+ * before any other is picked.
  */
 int index_pick(struct index_table *t, struct index_entry *e);
 void index_publish(struct index_table *t, struct index_entry *e);
 
-/* index_replace(t, old, new): ${new} takes over the index of ${old}, in place: no moment without an entry. */
+/*
+ * index_replace(t, old, new): ${new} takes over the index of ${old}, in place: no moment without an
+ * entry.
+ */
 void index_replace(struct index_table *t, const struct index_entry *old, struct index_entry *new);
 
 /* index_release(t, e): unpublish; the caller frees it through the reclaimer. */

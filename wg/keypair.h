@@ -1,8 +1,8 @@
 /*
  * wg/keypair.h - the keys of one session, and the three that a peer may have at once.
  *
- * The control half makes, installs and drops keypairs; workers read what is constant, reserve nonces by compare-and-swap, and
- * move the replay window under the lock.
+ * The control half makes, installs and drops keypairs; workers read what is constant, reserve
+ * nonces by compare-and-swap, and move the replay window under the lock.
  */
 #pragma once
 
@@ -44,8 +44,9 @@ static inline uint64_t keypair_age(const struct wg_keypair *k, uint64_t boot_ns)
 }
 
 /*
- * keypairs_install(peer, k): the session that a handshake made.  The initiator uses it at once.  The responder keeps sending under the
- * current one until the first packet under the new one proves that the initiator has it.
+ * keypairs_install(peer, k): the session that a handshake made.  The initiator uses it at once.
+ * The responder keeps sending under the current one until the first packet under the new one proves
+ * that the initiator has it.
  */
 void keypairs_install(struct wg_peer *peer, struct wg_keypair *k);
 

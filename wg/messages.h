@@ -1,9 +1,9 @@
 /*
  * wg/messages.h - what is on the wire, and every number of the protocol.
  *
- * Sources: "WireGuard: Next Generation Kernel Network Tunnel" (Donenfeld, 2020-06-01 edition), section 5.4 for the
- * messages and section 6.1 for the constants.  All fields are little-endian and unaligned on the wire; structures
- * hold bytes only, so that they may be laid over a datagram.
+ * Sources: "WireGuard: Next Generation Kernel Network Tunnel" (Donenfeld, 2020-06-01 edition),
+ * section 5.4 for the messages and section 6.1 for the constants.  All fields are little-endian and
+ * unaligned on the wire; structures hold bytes only, so that they may be laid over a datagram.
  */
 #pragma once
 
@@ -102,8 +102,8 @@ _Static_assert(sizeof(struct wg_data) == 16, "section 5.4.6");
 #define WG_KEEPALIVE_LEN WG_DATA_OVERHEAD
 
 /*
- * wg_message_check(msg, len): the type of a datagram whose type field and length fit each other, else 0.
- * Nothing else of it is looked at.
+ * wg_message_check(msg, len): the type of a datagram whose type field and length fit each other,
+ * else 0. Nothing else of it is looked at.
  */
 static inline enum wg_message wg_message_check(const void *msg, size_t len)
 {

@@ -158,14 +158,17 @@ void peer_signal(struct wg_peer *p, uint32_t signals);
 
 /* ---- peer.c ---- */
 /*
- * [any thread] Something authenticated came from there: from now on the peer is there.  True when the peer's own address is another than
- * before.
+ * [any thread] Something authenticated came from there: from now on the peer is there.  True when
+ * the peer's own address is another than before.
  */
 bool peer_roam(struct wg_peer *p, const struct wg_endpoint *src);
 void peer_free_all(struct wg_device *d);
 
 /* ---- stage.c ---- */
-/* [any thread] Copy a packet to the end of the peer's queue, dropping the oldest where a bound is met. */
+/*
+ * [any thread] Copy a packet to the end of the peer's queue, dropping the oldest where a bound is
+ * met.
+ */
 void stage_packet(struct wg_worker *w, struct wg_peer *p, const void *packet, size_t len);
 /* Send what is staged, or start a handshake for it. */
 void stage_send(struct wg_peer *p);
@@ -175,10 +178,16 @@ void stage_send_keepalive(struct wg_peer *p);
 void stage_flush(struct wg_peer *p);
 
 /* ---- handshake.c ---- */
-/* Initiations a call of wg_device_run(): as many as messages, or their answers would heap up unread. */
+/*
+ * Initiations a call of wg_device_run(): as many as messages, or their answers would heap up
+ * unread.
+ */
 #define INITIATIONS_PER_RUN 32
-/* Send an initiation, unless one was sent less than 5 s ago, the endpoint is unknown or there is no private key.  One more than a call
- * may make goes with the next; not a retry, which timers_run() holds back before it is begun. */
+/*
+ * Send an initiation, unless one was sent less than 5 s ago, the endpoint is unknown or there is no
+ * private key.  One more than a call may make goes with the next; not a retry, which timers_run()
+ * holds back before it is begun.
+ */
 void handshake_initiate(struct wg_peer *p, bool retry);
 void handshake_clear(struct wg_peer *p);
 void handshake_input(struct wg_device *d, const struct wg_endpoint *src, const void *msg, size_t len,
@@ -188,7 +197,10 @@ void handshake_confirmed(struct wg_peer *p);
 
 /* ---- device.c ---- */
 bool device_is_up(const struct wg_device *d);
-/* Room for a message of ${len} bytes to be sent; NULL when the effects are full: it is then dropped and counted. */
+/*
+ * Room for a message of ${len} bytes to be sent; NULL when the effects are full: it is then dropped
+ * and counted.
+ */
 uint8_t *effect_send_begin(struct wg_device *d, size_t len);
 /* It was written; from ${peer} (or NULL) to ${to}. */
 void effect_send_commit(struct wg_device *d, struct wg_peer *peer, const struct wg_endpoint *to,

@@ -19,7 +19,10 @@ struct source {
 	uint8_t	 family;	/* 0: the slot is free */
 };
 
-/* Open addressing with linear probing, never more than half full; no slots at all while nobody is known. */
+/*
+ * Open addressing with linear probing, never more than half full; no slots at all while nobody is
+ * known.
+ */
 struct ratelimiter {
 	struct source	*slots;
 	size_t		 n_slots;	/* 0 or a power of two */
@@ -140,7 +143,10 @@ uint64_t ratelimiter_collect(struct ratelimiter *r, uint64_t boot_ns)
 	}
 	while (n_slots < n * 2)
 		n_slots *= 2;
-	/* Without memory for a smaller table this one stays, and so do the idle: their buckets are full anyway. */
+	/*
+	 * Without memory for a smaller table this one stays, and so do the idle: their buckets are
+	 * full anyway.
+	 */
 	if (n < r->n)
 		(void)rebuild(r, n ? n_slots : 0, boot_ns);
 	return r->n ? boot_ns + IDLE_NS : UINT64_MAX;

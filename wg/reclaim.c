@@ -41,7 +41,10 @@ void reclaim_later(
 {
 	item->next = NULL;
 	item->free = free;
-	/* The epoch that reclaim_poll() will start: one increment for all that came in since the last. */
+	/*
+	 * The epoch that reclaim_poll() will start: one increment for all that came in since the
+	 * last.
+	 */
 	item->epoch = atomic_load_explicit(&r->epoch, memory_order_relaxed) + 1;
 	*r->last = item;
 	r->last = &item->next;

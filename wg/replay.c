@@ -3,7 +3,9 @@
 #define WORD_BITS 64
 #define N_WORDS array_size(((struct replay_window *)0)->bits)
 
-/* The window begins at most in the word behind that of the greatest counter, seen around the ring. */
+/*
+ * The window begins at most in the word behind that of the greatest counter, seen around the ring.
+ */
 _Static_assert(WG_REPLAY_WINDOW == (N_WORDS - 1) * WORD_BITS, "one word is in the making");
 
 void replay_init(struct replay_window *w)

@@ -130,7 +130,9 @@ void stage_send(struct wg_peer *p)
 			handshake_initiate(p, false);
 		if (r < 0)
 			return;
-		/* Nonces that are not used are nobody's loss; a packet without room would be one. */
+		/*
+		 * Nonces that are not used are nobody's loss; a packet without room would be one.
+		 */
 		for (unsigned i = 0; i < n && !effects_full(d) && (s = pop(p)); i++) {
 			seal(d, &run, i, s);
 			free(s);

@@ -218,7 +218,10 @@ static void retransmit(struct wg_peer *p)
 	uint64_t last = atomic_load_explicit(&p->initiated_ns, memory_order_relaxed);
 
 	if (last && last + WG_REKEY_TIMEOUT_NS > p->device->now.boot_ns) {
-		/* We answered one of the peer's meanwhile.  Should nothing come of that, ours is due again. */
+		/*
+		 * We answered one of the peer's meanwhile.  Should nothing come of that, ours is
+		 * due again.
+		 */
 		timers_initiation_put_off(p, last);
 		return;
 	}

@@ -1,8 +1,9 @@
 /*
- * wg/timers.h - the five timers of a peer (paper, sections 6.1 to 6.5), and the heap that says which is next.
+ * wg/timers.h - the five timers of a peer (paper, sections 6.1 to 6.5), and the heap that says
+ * which is next.
  *
- * Timers are lazy: workers only stamp when something was sent or heard; a timer looks at the stamps when it fires and arms itself again.
- * They run only while the link is up and the peer lives.
+ * Timers are lazy: workers only stamp when something was sent or heard; a timer looks at the stamps
+ * when it fires and arms itself again. They run only while the link is up and the peer lives.
  */
 #pragma once
 
@@ -50,7 +51,10 @@ uint64_t timers_next(const struct wg_device *d);
 void timers_initiation_sent(struct wg_peer *p);
 /* One is wanted, but the last handshake message left at ${last_ns}, less than 5 s ago. */
 void timers_initiation_put_off(struct wg_peer *p, uint64_t last_ns);
-/* After a suspend: keys whose time is over go before a new handshake begins, not together with it and what waits for it. */
+/*
+ * After a suspend: keys whose time is over go before a new handshake begins, not together with it
+ * and what waits for it.
+ */
 void timers_zero_overdue(struct wg_peer *p);
 void timers_session_derived(struct wg_peer *p);
 void timers_handshake_complete(struct wg_peer *p);

@@ -86,7 +86,10 @@ struct wg_peer *wg_tx_route(
 	return p;
 }
 
-/* True when ${n} nonces from ${*ret} on are the caller's: by compare-and-swap, so that nobody ever runs past the limit. */
+/*
+ * True when ${n} nonces from ${*ret} on are the caller's: by compare-and-swap, so that nobody ever
+ * runs past the limit.
+ */
 static bool reserve_nonces(struct wg_keypair *k, unsigned n, uint64_t *ret)
 {
 	uint64_t c = atomic_load_explicit(&k->send_counter, memory_order_relaxed);
