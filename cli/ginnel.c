@@ -20,6 +20,7 @@ struct settings {
 static const struct {
 	const char *verb, *program;
 } programs[] = {
+	{"lab", "ginnel-lab"},
 	{"wg", "ginnel-wg"},
 };
 
@@ -41,10 +42,12 @@ static int beside(const char *program, char ret[PATH_MAX])
 	return n >= PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
+/* Words behind the verb are the program's first arguments, and the operands the others. */
 static int run_program(const struct cmd_call *call, void *into)
 {
-	const char *verb = cmd_called(call)->name, *program = NULL;
-	char path[PATH_MAX];
+	const char *verb = call->path[1]->name, *program = NULL;
+	char path[PATH_MAX], **argv;
+	unsigned n = 0;
 	int r;
 
 	for (size_t i = 0; i < array_size(programs); i++)
@@ -55,10 +58,19 @@ static int run_program(const struct cmd_call *call, void *into)
 		fprintf(stderr, "ginnel %s: cannot find %s: %s\n", verb, program, strerror(-r));
 		return 1;
 	}
-	/* The operands end with the NULL of argv, and the word before them is the verb. */
-	call->operands[-1] = path;
-	execv(path, call->operands - 1);
+	argv = calloc(call->depth + (unsigned)call->n_operands, sizeof(*argv));
+	if (!argv) {
+		fprintf(stderr, "ginnel %s: out of memory\n", verb);
+		return 1;
+	}
+	argv[n++] = path;
+	for (unsigned i = 2; i < call->depth; i++)
+		argv[n++] = (char *)call->path[i]->name;
+	for (int i = 0; i < call->n_operands; i++)
+		argv[n++] = call->operands[i];
+	execv(path, argv);
 	fprintf(stderr, "ginnel %s: cannot run %s: %s\n", verb, path, strerror(errno));
+	free(argv);
 	return 1;
 }
 
@@ -116,9 +128,23 @@ static const struct cmd enum_commands[] = {
 	{"lock", .run = enum_lock, .help = "print TYPE=VALUE=NAME for every member of every type"},
 };
 
+static const struct cmd lab_commands[] = {
+	{"up", .raw = true, .run = run_program,
+		.help = "make the hosts a and b, join them, start and configure the tunnel"},
+	{"status", .raw = true, .run = run_program,
+		.help = "print what is up, and the tunnel's state on each host"},
+	{"exec", .operands = "HOST COMMAND [ARGUMENT...]", .raw = true, .run = run_program,
+		.help = "run a command on host a or b"},
+	{"shell", .operands = "HOST", .raw = true, .run = run_program, .help = "run $SHELL there"},
+	{"down", .raw = true, .run = run_program,
+		.help = "remove all of it, and whatever still runs on the hosts"},
+};
+
 static const struct cmd commands[] = {
 	{"wg", .operands = "[ARGUMENT...]", .raw = true, .run = run_program,
 		.help = "run a WireGuard tunnel in user space: ginnel-wg"},
+	{"lab", CMD_COMMANDS(lab_commands),
+		.help = "two hosts with a tunnel between them, to play and test with: ginnel-lab"},
 	{"enum", CMD_COMMANDS(enum_commands),
 		.help = "say what the numbers and names in logs and messages mean"},
 	{"help", .operands = "[VERB...]", .most = CMD_DEPTH_MAX - 1, .run = help,
