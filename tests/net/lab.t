@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # shellcheck disable=SC2016,SC2317 # programs of inner shells; functions called by name
+# tier: full
 # ginnel lab: two hosts that stay until they are taken down, and of which nothing stays then, whatever went wrong.
 . "${0%/*}/lib.sh"
 lab_enter 280 "$@"
