@@ -45,55 +45,89 @@ static void set_current(struct wg_peer *peer, struct wg_keypair *k)
 	atomic_store_explicit(&peer->current, k, memory_order_release);
 }
 
-void keypairs_install(struct wg_peer *peer, struct wg_keypair *k)
+static struct wg_keypair *get_next(struct wg_peer *peer)
 {
-	struct wg_keypair *current = peer_current(peer);
-
-	if (!k->initiator) {
-		drop(peer, peer->next);
-		drop(peer, peer->previous);
-		peer->next = k;
-		peer->previous = NULL;
-		return;
-	}
-	drop(peer, peer->previous);
-	if (peer->next) {
-		/* Ours overtook one that the peer made: that one may still be used by the peer. */
-		peer->previous = steal(peer->next);
-		set_current(peer, k);
-		drop(peer, current);
-	} else {
-		peer->previous = current;
-		set_current(peer, k);
-	}
+	return atomic_load_explicit(&peer->next, memory_order_relaxed);
 }
 
-bool keypairs_confirm(struct wg_peer *peer)
+static void set_next(struct wg_peer *peer, struct wg_keypair *k)
 {
-	if (!peer->next || !atomic_load_explicit(&peer->next->received, memory_order_acquire))
+	atomic_store_explicit(&peer->next, k, memory_order_release);
+}
+
+void keypairs_install(struct wg_peer *peer, struct wg_keypair *k)
+{
+	struct wg_keypair *current, *next, *previous;
+
+	pthread_mutex_lock(&peer->keypairs_lock);
+	current = peer_current(peer);
+	next = get_next(peer);
+	previous = peer->previous;
+	if (!k->initiator) {
+		/* So while one waits there is no previous one, and keypairs_confirm() drops none. */
+		set_next(peer, k);
+		peer->previous = NULL;
+		current = NULL;
+	} else if (next) {
+		/* Ours overtook one that the peer made: that one may still be used by the peer. */
+		set_next(peer, NULL);
+		set_current(peer, k);
+		peer->previous = next;
+		next = NULL;
+	} else {
+		set_current(peer, k);
+		peer->previous = current;
+		current = NULL;
+	}
+	pthread_mutex_unlock(&peer->keypairs_lock);
+	drop(peer, current);
+	drop(peer, next);
+	drop(peer, previous);
+}
+
+bool keypairs_confirm(struct wg_peer *peer, struct wg_keypair *k)
+{
+	bool waited;
+
+	if (likely(atomic_load_explicit(&peer->next, memory_order_acquire) != k))
 		return false;
-	drop(peer, peer->previous);
-	peer->previous = peer_current(peer);
-	set_current(peer, steal(peer->next));
-	return true;
+	pthread_mutex_lock(&peer->keypairs_lock);
+	waited = get_next(peer) == k;
+	if (waited) {
+		peer->previous = peer_current(peer);
+		set_current(peer, k);
+		set_next(peer, NULL);
+	}
+	pthread_mutex_unlock(&peer->keypairs_lock);
+	return waited;
 }
 
 void keypairs_drop_all(struct wg_peer *peer)
 {
-	struct wg_keypair *current = peer_current(peer);
+	struct wg_keypair *current, *next, *previous;
 
+	pthread_mutex_lock(&peer->keypairs_lock);
+	current = peer_current(peer);
+	next = get_next(peer);
+	previous = steal(peer->previous);
 	set_current(peer, NULL);
+	set_next(peer, NULL);
+	pthread_mutex_unlock(&peer->keypairs_lock);
 	drop(peer, current);
-	drop(peer, steal(peer->next));
-	drop(peer, steal(peer->previous));
+	drop(peer, next);
+	drop(peer, previous);
 }
 
 void keypairs_end_sending(struct wg_peer *peer)
 {
-	struct wg_keypair *current = peer_current(peer);
+	struct wg_keypair *current, *next;
 
+	pthread_mutex_lock(&peer->keypairs_lock);
+	current = peer_current(peer);
+	next = get_next(peer);
 	if (current)
 		atomic_store_explicit(&current->send_invalid, true, memory_order_relaxed);
-	if (peer->next)
-		atomic_store_explicit(&peer->next->send_invalid, true, memory_order_relaxed);
+	if (next)
+		atomic_store_explicit(&next->send_invalid, true, memory_order_relaxed);
+	pthread_mutex_unlock(&peer->keypairs_lock);
 }

@@ -24,7 +24,6 @@ struct wg_keypair {
 
 	_Atomic uint64_t	send_counter;	/* [a] the next nonce */
 	_Atomic bool		send_invalid;	/* [a] our private key changed, or the nonces ran out */
-	_Atomic bool		received;	/* [a] something authenticated came under it */
 	_Atomic bool		rekey_asked;	/* [a] by a receiver, shortly before it dies */
 
 	pthread_mutex_t		lock;
@@ -50,8 +49,12 @@ static inline uint64_t keypair_age(const struct wg_keypair *k, uint64_t boot_ns)
  */
 void keypairs_install(struct wg_peer *peer, struct wg_keypair *k);
 
-/* keypairs_confirm(peer): true when the waiting session was proved and is now the current one. */
-bool keypairs_confirm(struct wg_peer *peer);
+/*
+ * keypairs_confirm(peer, k): [any thread] something authenticated came under ${k}.  True when it was
+ * the one that waited, and is the current one from now on.  The worker does it before it delivers the
+ * packet: a peer that starts anew has no older session by which it could read the answer.
+ */
+bool keypairs_confirm(struct wg_peer *peer, struct wg_keypair *k);
 
 /* All three go: unpublished, wiped and freed when no worker can hold them. */
 void keypairs_drop_all(struct wg_peer *peer);

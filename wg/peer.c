@@ -98,6 +98,7 @@ int wg_device_add_peer(
 	memcpy(p->public_key, public_key, WG_KEY_LEN);
 	allowedips_owner_init(&p->allowed);
 	endpoint_cell_init(&p->endpoint);
+	pthread_mutex_init(&p->keypairs_lock, NULL);
 	TAILQ_INIT(&p->staged);
 	cookie_maker_init(&p->cookie, public_key);
 	timers_init(&p->timers);
@@ -114,6 +115,7 @@ int wg_device_add_peer(
 static void free_peer(struct wg_peer *p)
 {
 	endpoint_cell_done(&p->endpoint);
+	pthread_mutex_destroy(&p->keypairs_lock);
 	explicit_bzero(p, sizeof(*p));
 	free(p);
 }

@@ -42,14 +42,17 @@ TAILQ_HEAD(wg_staged_list, wg_staged);
 	X(PEER_ROAMED, 16, "roamed", "an authenticated packet came from another address")
 FLAGS_DECLARE(peer_signal, PEER_SIGNAL_LIST);
 
-/* Locks: [c] control half  [I] set once  [a] atomic  [s] device->stage_lock */
+/* Locks: [c] control half  [I] set once  [a] atomic  [k] keypairs_lock  [s] device->stage_lock */
 struct wg_peer {
 	struct wg_device		*device;	/* [I] */
 	uint8_t				 public_key[WG_KEY_LEN]; /* [I] */
 	struct allowedips_owner		 allowed;	/* [c]; its address is what look-ups return */
 
 	/* What the packet path reads and writes. */
-	struct wg_keypair *_Atomic	 current;	/* [a] written by [c] */
+	struct wg_keypair *_Atomic	 current;	/* [a] written under [k] */
+	struct wg_keypair *_Atomic	 next;		/* [a] written under [k] */
+	struct wg_keypair		*previous;	/* [k] */
+	pthread_mutex_t			 keypairs_lock;
 	struct endpoint_cell		 endpoint;	/* written by [c] and by the workers that see the peer roam */
 	_Atomic uint64_t		 unanswered_ns;	/* [a] when data was first sent since we last heard; 0: none */
 	_Atomic uint64_t		 owed_ns;	/* [a] when data first came since we last sent; 0: none */
@@ -65,7 +68,6 @@ struct wg_peer {
 
 	struct wg_staged_list		 staged;	/* [s] */
 
-	struct wg_keypair		*next, *previous; /* [c] */
 	struct wg_handshake		*handshake;	/* [c] ours under way, or NULL */
 	TAILQ_ENTRY(wg_peer)		 in_order;	/* [c] */
 	struct wg_peer			*next_hashed;	/* [c] */
@@ -192,7 +194,7 @@ void handshake_initiate(struct wg_peer *p, bool retry);
 void handshake_clear(struct wg_peer *p);
 void handshake_input(struct wg_device *d, const struct wg_endpoint *src, const void *msg, size_t len,
 	bool under_load);
-/* The peer's first packet under a new key. */
+/* keypairs_confirm() made a session the current one. */
 void handshake_confirmed(struct wg_peer *p);
 
 /* ---- device.c ---- */

@@ -282,8 +282,8 @@ static void accept_run(struct wg_keypair *k, uint64_t boot_ns, const struct wg_e
 	/* Before anything of it is delivered: the answer must find the new address. */
 	if (peer_roam(p, src))
 		peer_signal(p, PEER_ROAMED);
-	if (!atomic_load_explicit(&k->received, memory_order_relaxed) &&
-		!atomic_exchange_explicit(&k->received, true, memory_order_release))
+	/* And the key that the peer surely has. */
+	if (keypairs_confirm(p, k))
 		peer_signal(p, PEER_CONFIRMED);
 	if (k->initiator && keypair_age(k, boot_ns) >= WG_REKEY_ON_RECEIVE_NS &&
 		!atomic_exchange_explicit(&k->rekey_asked, true, memory_order_relaxed))

@@ -438,6 +438,24 @@ static void responder_confirm(void)
 	sim_free(s);
 }
 
+/* The worker that took the first packet under a key in answers before the control half has run. */
+static void first_answer(void)
+{
+	struct sim *s = sim_session(17);
+	struct wg_peer *b = sim_peer(s, 1, 0);
+	struct wg_keypair *next;
+
+	s->hold[0] = SIM_TYPE(WG_MESSAGE_DATA);
+	rekey(s, 0);
+	next = b->next;
+	CHECK(next && s->n_held);
+	sim_receive(s, 1, &s->held[0].src, s->held[0].bytes, s->held[0].len);
+	CHECK_EQ(sim_send(s, 1, 0, 100), 0);
+	CHECK_EQ(next->send_counter, 1);
+	CHECK_EQ(get_le32(sim_newest(s, 1, WG_MESSAGE_DATA)->bytes + 4), next->remote_index);
+	sim_free(s);
+}
+
 static void previous_receives(void)
 {
 	struct sim *s = sim_session(17);
@@ -713,6 +731,7 @@ static const struct sim_test tests[] = {
 	{"a responder's new session waits; an older next and the previous go [keypair-responder-next]", responder_next},
 	{"a responder sends under the old session until the new one is confirmed [keypair-responder-confirm]",
 		responder_confirm},
+	{"the answer to the first packet under a session goes out under it [keypair-responder-confirm]", first_answer},
 	{"packets of the previous session are opened after a rekey [keypair-previous-receives]", previous_receives},
 	{"a hundred rekeys with packets in flight lose none [keypair-no-loss]", no_loss},
 	{"a cookie comes, moves nothing, and the next initiation carries it [cookie-no-roam] [cookie-no-tick] "
