@@ -2,12 +2,12 @@
  * The engine as a state machine: the input drives clocks, packets, a network that loses, delays, repeats and corrupts, and
  * the configuration of two hosts.  What must hold whatever happens is checked after every step.
  */
+#include "fuzz/fuzz.h"
 #include "tests/unit/wg/sim.h"
 #include "wg/peer.h"
 
 #include <stdio.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 #define TAGS 4096
 #define NONCES (1u << 15)
@@ -25,14 +25,6 @@ struct fuzz {
 	}		 nonces[NONCES];
 	unsigned	 n_nonces;
 };
-
-#define MUST(cond)                                                                                 \
-	do {                                                                                       \
-		if (!(cond)) {                                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);                 \
-			abort();                                                                   \
-		}                                                                                  \
-	} while (0)
 
 static void check_nonce(struct fuzz *f, const struct sim_record *r)
 {
