@@ -21,18 +21,26 @@ def test():
     heard = {}
     t0 = {}
 
-    def watch(name, p):
+    # Times count from before what starts the timer, so that a lower bound holds however late this process gets to run.
+    def watch(name, p, since=None):
         heard[name] = []
         p.name = name
         p.drain()
-        t0[name] = time.monotonic()
+        t0[name] = since or time.monotonic()
         return p
+
+    # Answers an initiation and has heard the keepalive that confirms it.
+    def answer(p):
+        p.answer()
+        if p.recv(10, "keepalive") is None:
+            raise AssertionError("no keepalive confirms the handshake")
 
     # Got data and has nothing to send: one keepalive after 10 s.
     passive = wire.peer()
     passive.handshake()
+    now = time.monotonic()
     passive.put(b"data")
-    watch("passive", passive)
+    watch("passive", passive, now)
     # Got data twice: a second keepalive 10 s after the first.
     again = wire.peer()
     again.handshake()
@@ -45,8 +53,9 @@ def test():
     # Sent data, heard nothing: a new handshake after 15 s.
     deaf = wire.peer()
     deaf.handshake()
+    now = time.monotonic()
     deaf.pull()
-    watch("deaf", deaf)
+    watch("deaf", deaf, now)
     # The same, but a keepalive comes back: none.
     heard_of = wire.peer()
     heard_of.handshake()
@@ -55,15 +64,16 @@ def test():
     # Never answers: initiations every 5 s.
     silent = watch("silent", wire.peer(endpoint=True))
     silent.push_only()
-    # Persistent keepalive of 2 s; another with traffic all the time; another that is turned off.
+    # Persistent keepalive of 2 s; one of 5 s with traffic all the time; another that is turned off.
     persistent = wire.peer(endpoint=True, lines=["persistent_keepalive_interval=2"])
-    persistent.answer()
-    watch("persistent", persistent)
-    busy = wire.peer(endpoint=True, lines=["persistent_keepalive_interval=2"])
-    busy.answer()
+    now = time.monotonic()
+    answer(persistent)
+    watch("persistent", persistent, now)
+    busy = wire.peer(endpoint=True, lines=["persistent_keepalive_interval=5"])
+    answer(busy)
     watch("busy", busy)
     off = wire.peer(endpoint=True, lines=["persistent_keepalive_interval=2"])
-    off.answer()
+    answer(off)
     wire.d.set("public_key=" + off.key.public.hex(), "persistent_keepalive_interval=0")
     time.sleep(0.05)
     watch("off", off)
@@ -105,19 +115,18 @@ def test():
     ok([t for t, k, _ in heard["deaf"] if k == "initiation"][:1] >= [14.7], "after 15 s and not before [timer-new-handshake]", times("deaf", "initiation"))
     same(kinds("heard_of"), [], "a keepalive that came saves the handshake [timer-new-handshake-cleared]")
     inits = [(t, m) for t, k, m in heard["silent"] if k == "initiation"]
-    gaps = [b[0] - a[0] for a, b in zip(inits, inits[1:])]
-    ok(len(inits) in (4, 5) and all(g >= 4.95 for g in gaps), "without an answer an initiation is sent again every 5 s and not sooner [timer-retransmit] [const-rekey-timeout]",
-       gaps)
+    # Late is when this process heard it, so gaps prove nothing: the k-th cannot have been sent before k intervals.
+    ok(len(inits) in (4, 5) and all(t >= 5 * k for k, (t, _) in enumerate(inits)), "without an answer an initiation is sent again every 5 s and not sooner [timer-retransmit] [const-rekey-timeout]",
+       [t for t, _ in inits])
     same(len({m[4:8] for _, m in inits}) == len(inits) == len({m[8:40] for _, m in inits}), True,
          "each with its own index and ephemeral key [noise-fresh-index] [noise-fresh-ephemeral]")
     stamps = [silent.consume_initiation(m)["timestamp"] for _, m in inits]
     ok(all(not struct.unpack(">QI", s)[1] & 0xffffff for s in stamps), "and a greater timestamp, in steps of 2^24 [noise-tai64n-steps]")
     n = kinds("persistent").count("keepalive")
-    ok(8 <= n <= 12 and set(kinds("persistent")) == {"keepalive"}, "a persistent keepalive of 2 s comes every 2 s: %d in %d s [timer-persistent]" % (n, SECONDS))
-    gaps = [b[0] - a[0] for a, b in zip(heard["persistent"], heard["persistent"][1:])]
-    ok(all(g >= 1.9 for g in gaps), "and not more often [timer-persistent]", gaps)
-    # What is left to the busy one is the passive keepalive of 10 s; the one at the start confirmed the handshake.
-    ok(not [t for t, k, _ in heard["busy"] if k == "keepalive" and 0.5 < t < 9.8], "traffic puts the persistent keepalive off [timer-persistent-busy]", times("busy", "keepalive"))
+    ok(n >= 8 and set(kinds("persistent")) == {"keepalive"}, "a persistent keepalive of 2 s comes every 2 s: %d in %d s [timer-persistent]" % (n, SECONDS))
+    ok(all(t >= 2 * k for k, (t, _, _) in enumerate(heard["persistent"], 1)), "and not more often [timer-persistent]", times("persistent", "keepalive"))
+    # What is left to the busy one is the passive keepalive of 10 s.
+    ok(not [t for t, k, _ in heard["busy"] if k == "keepalive" and t < 9.8], "traffic puts the persistent keepalive off [timer-persistent-busy]", times("busy", "keepalive"))
     same(kinds("off"), [], "interval 0 stops it [timer-persistent-off]")
     inits = [t for t, k, _ in heard["asked"] if k == "initiation"]
     ok(len([t for t in inits if t < 4.9]) == 1, "however often one is asked for, none leaves within 5 s of the last [timer-initiation-suppressed]", inits)
