@@ -38,5 +38,10 @@ int aead_ipsecmb_new(const char *architecture, struct aead **ret);
 /* aead_openssl_new(ret): 0 or -ENOMEM. */
 int aead_openssl_new(struct aead **ret);
 
+#ifdef NULL_CIPHER
+/* aead_null_new(ret): encrypts nothing; for measuring.  0 or -ENOMEM. */
+int aead_null_new(struct aead **ret);
+#endif
+
 /* hchacha20(key, nonce, ret): draft-irtf-cfrg-xchacha-03, section 2.2. */
 void hchacha20(const uint8_t key[32], const uint8_t nonce[16], uint8_t ret[32]);

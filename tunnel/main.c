@@ -1,6 +1,7 @@
 /* ginnel-wg: WireGuard in user space. */
 #include "tunnel/box.h"
 #include "tunnel/daemon.h"
+#include "tunnel/null_cipher.h"
 #include "tunnel/options.h"
 #include "tunnel/process.h"
 #include "tunnel/uapi_server.h"
@@ -162,6 +163,10 @@ int main(int argc, char *argv[])
 	case OPTIONS_RUN:
 		break;
 	}
+#ifdef NULL_CIPHER
+	if (!null_cipher_allowed(stderr))
+		return 1;
+#endif
 	if (environment_read(&env, stderr) < 0)
 		return 1;
 	log_open("ginnel-wg", env.log_level);
