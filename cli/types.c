@@ -11,6 +11,7 @@
 #include "wg/index.h"
 #include "wg/messages.h"
 #include "wg/peer.h"
+#include "wg/tap.h"
 #include "wg/timers.h"
 
 #define PUBLIC true
@@ -32,9 +33,9 @@
 	X(peer_timer, PEER_TIMER_LIST, INTERNAL, ENUM)                                                   \
 	X(value_kind, VALUE_KIND_LIST, INTERNAL, ENUM)                                                   \
 	X(wg_drop, WG_DROP_LIST, PUBLIC, ENUM)                                                           \
-	X(wg_effect_kind, WG_EFFECT_LIST, INTERNAL, ENUM)                                                \
 	X(wg_event, WG_EVENT_LIST, PUBLIC, ENUM)                                                         \
-	X(wg_message, WG_MESSAGE_LIST, PUBLIC, ENUM)
+	X(wg_message, WG_MESSAGE_LIST, PUBLIC, ENUM)                                                     \
+	X(wg_tap_point, WG_TAP_POINT_LIST, PUBLIC, ENUM)
 
 #define DEFINE_(tag, LIST, is_public, KIND)                                                              \
 	KIND##_DEFINE_AS(static const struct enum_type type_##tag, tag, LIST);

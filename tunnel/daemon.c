@@ -105,10 +105,6 @@ static void drain(struct daemon *d)
 	unsigned n = 0;
 
 	while (wg_device_effect(d->device, &e)) {
-		if (e.kind == WG_EFFECT_EVENT) {
-			events_log(&e);
-			continue;
-		}
 		endpoints[n] = e.endpoint;
 		peers[n] = e.peer;
 		messages[n] = (struct udp_message){.to = &endpoints[n],
@@ -361,8 +357,10 @@ static int make_path(struct daemon *d)
 {
 	struct path_config config = {
 		.device = d->device, .tun = d->tun, .tun_gone = worker_lost_tun, .arg = d};
-	int r = path_new(&config, &d->path);
+	int r;
 
+	wg_device_set_tap(d->device, &events_tap);
+	r = path_new(&config, &d->path);
 	if (r >= 0)
 		path_resume(d->path, NULL);
 	return r;

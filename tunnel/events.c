@@ -26,7 +26,7 @@ static void endpoint_text(const struct wg_addr *a, char ret[ENDPOINT_TEXT])
 {
 	char address[INET6_ADDRSTRLEN];
 
-	if (!a->family) {
+	if (!a || !a->family) {
 		snprintf(ret, ENDPOINT_TEXT, "-");
 		return;
 	}
@@ -34,14 +34,14 @@ static void endpoint_text(const struct wg_addr *a, char ret[ENDPOINT_TEXT])
 	snprintf(ret, ENDPOINT_TEXT, a->family == AF_INET6 ? "[%s]:%u" : "%s:%u", address, a->port);
 }
 
-void events_log(const struct wg_effect *e)
+static void write_event(void *arg, const struct wg_tap_event *e)
 {
 	char peer[PEER_TEXT], endpoint[ENDPOINT_TEXT];
 
 	if (log_level_now() < LOG_LEVEL_VERBOSE)
 		return;
 	peer_text(e->peer, peer);
-	endpoint_text(&e->endpoint.dst, endpoint);
+	endpoint_text(e->at ? &e->at->dst : NULL, endpoint);
 	if (e->event == WG_EVENT_REFUSED)
 		/* A stranger can cause it. */
 		log_limited(LOG_LEVEL_VERBOSE, "wg: refused reason=%s peer=%s endpoint=%s",
@@ -52,3 +52,5 @@ void events_log(const struct wg_effect *e)
 		log_verbose("wg: %s peer=%s endpoint=%s", enum_name(&wg_event_enum, e->event), peer,
 			endpoint);
 }
+
+const struct wg_tap events_tap = {.event = write_event};

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "wg/device.h"
+#include "wg/tap.h"
 
-/* events_log(e): ${e} is an EVENT effect. */
-void events_log(const struct wg_effect *e);
+/* A tap that writes events to the log when it shows them; costs packets nothing. */
+extern const struct wg_tap events_tap;

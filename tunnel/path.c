@@ -3,6 +3,7 @@
 #include "tunnel/icmp.h"
 #include "tunnel/join.h"
 #include "tunnel/split.h"
+#include "wg/tap.h"
 
 #include "base/log.h"
 
@@ -71,21 +72,24 @@ static uint64_t boottime_ns(void)
 
 /* ---- TUN to UDP ---- */
 
+static void send_failed(struct worker *w, const struct udp_message *m, struct wg_peer *peer)
+{
+	if (!m->error)
+		return;
+	wg_tap_drop(w->wg, WG_DROP_SEND_FAILED, m->dropped,
+		(struct wg_tap_packet){.peer = peer, .endpoint = m->to, .tos = m->tos});
+	log_limited(LOG_LEVEL_VERBOSE, "udp: cannot send: %s", strerror(-m->error));
+}
+
 static void flush(struct worker *w)
 {
 	struct outbox *o = &w->out;
-	unsigned dropped;
 
 	if (!o->n)
 		return;
-	dropped = udp_send(w->udp, o->messages, o->n);
-	if (unlikely(dropped)) {
-		wg_worker_drop(w->wg, WG_DROP_SEND_FAILED, dropped);
+	if (unlikely(udp_send(w->udp, o->messages, o->n)))
 		for (unsigned i = 0; i < o->n; i++)
-			if (o->messages[i].error)
-				log_limited(LOG_LEVEL_VERBOSE, "udp: cannot send: %s",
-					strerror(-o->messages[i].error));
-	}
+			send_failed(w, &o->messages[i], o->peers[i]);
 	for (unsigned i = 0; i < o->n; i++)
 		if (unlikely(o->messages[i].source_refused))
 			wg_tx_source_refused(w->wg, o->peers[i]);
@@ -161,6 +165,21 @@ static void unreachable(struct worker *w, const uint8_t *packet, size_t len)
 		tun_writev(w->tun, iov, 2);
 }
 
+static void drop_inner(struct worker *w, enum wg_drop why, unsigned n, struct wg_peer *peer,
+	const uint8_t *packet, size_t len)
+{
+	wg_tap_drop(w->wg, why, n,
+		(struct wg_tap_packet){.peer = peer, .data = packet, .len = len});
+}
+
+static void drop_message(struct worker *w, enum wg_drop why, const struct udp_run *run,
+	const uint8_t *msg, size_t len)
+{
+	wg_tap_drop(w->wg, why, 1,
+		(struct wg_tap_packet){
+			.endpoint = &run->from, .tos = run->tos, .data = msg, .len = len});
+}
+
 static void stage(struct worker *w, struct wg_peer *peer, struct split *s)
 {
 	uint8_t *packet;
@@ -186,13 +205,12 @@ static void seal(struct worker *w, struct wg_peer *peer, struct split *s, uint8_
 		if (r < 0) {
 			if (r == -EDESTADDRREQ && !s->next)
 				unreachable(w, s->packet, s->len);
-			wg_worker_drop(w->wg,
-				r == -EDESTADDRREQ ? WG_DROP_NO_ENDPOINT : WG_DROP_LINK_DOWN,
-				s->n - s->next);
+			drop_inner(w, r == -EDESTADDRREQ ? WG_DROP_NO_ENDPOINT : WG_DROP_LINK_DOWN,
+				s->n - s->next, peer, s->packet, s->len);
 			return;
 		}
 		if (!s->next && is_loop(w, s->packet, s->len, &run.endpoint)) {
-			wg_worker_drop(w->wg, WG_DROP_LOOP, s->n);
+			drop_inner(w, WG_DROP_LOOP, s->n, peer, s->packet, s->len);
 			log_limited(LOG_LEVEL_ERROR,
 				"udp: the route to a peer's endpoint leads into the tunnel itself");
 			return;
@@ -203,7 +221,7 @@ static void seal(struct worker *w, struct wg_peer *peer, struct split *s, uint8_
 
 			padded = wg_tx_padded_len(&run, len);
 			if (padded + WG_DATA_OVERHEAD > DATAGRAM_MAX) {
-				wg_worker_drop(w->wg, WG_DROP_TOO_BIG, 1);
+				drop_inner(w, WG_DROP_TOO_BIG, 1, peer, packet, len);
 				continue;
 			}
 			wg_tx_seal(w->wg, &run, i, packet, padded,
@@ -221,12 +239,12 @@ static void send_packet(struct worker *w, size_t n)
 	struct split s;
 
 	if (split_begin(&s, w->packet, n) < 0) {
-		wg_worker_drop(w->wg, WG_DROP_NOT_IP, 1);
+		drop_inner(w, WG_DROP_NOT_IP, 1, NULL, w->packet + VNET_HDR_LEN, n - VNET_HDR_LEN);
 		return;
 	}
 	peer = wg_tx_route(w->wg, s.packet, s.len, &drop);
 	if (!peer) {
-		wg_worker_drop(w->wg, drop, s.n);
+		drop_inner(w, drop, s.n, NULL, s.packet, s.len);
 		if (drop == WG_DROP_NO_PEER)
 			unreachable(w, s.packet, s.len);
 		return;
@@ -252,7 +270,8 @@ static void from_tun(struct worker *w)
 		if (w->udp)
 			send_packet(w, (size_t)n);
 		else
-			wg_worker_drop(w->wg, WG_DROP_LINK_DOWN, 1);
+			drop_inner(w, WG_DROP_LINK_DOWN, 1, NULL, w->packet + VNET_HDR_LEN,
+				(size_t)n - VNET_HDR_LEN);
 	}
 	flush(w);
 }
@@ -272,8 +291,12 @@ static int write_joined(void *arg, const struct join_output *out)
 static void receive_batch(struct worker *w, const struct udp_run *run, struct wg_rx_packet pkts[],
 	unsigned n)
 {
+	bool listens = wg_tap_listens(w->wg);
+
 	if (!n)
 		return;
+	if (unlikely(listens))
+		wg_tap_arrived(w->wg, &run->from, run->tos, pkts, n);
 	wg_rx_open(w->wg, w->now_ns, pkts, n);
 	wg_rx_commit(w->wg, w->now_ns, &run->from, pkts, n);
 	wg_rx_filter(w->wg, pkts, n);
@@ -281,6 +304,12 @@ static void receive_batch(struct worker *w, const struct udp_run *run, struct wg
 		if (pkts[i].drop != WG_DROP_NONE || !pkts[i].len)
 			continue;
 		wg_rx_ecn(pkts[i].packet, pkts[i].len, run->tos);
+	}
+	if (unlikely(listens))
+		wg_tap_judged(w->wg, pkts, n);
+	for (unsigned i = 0; i < n; i++) {
+		if (pkts[i].drop != WG_DROP_NONE || !pkts[i].len)
+			continue;
 		join_add(&w->join, pkts[i].packet, pkts[i].len);
 	}
 }
@@ -291,7 +320,7 @@ static void receive_run(struct worker *w, const struct udp_run *run)
 	unsigned n = 0;
 
 	if (run->truncated) {
-		wg_worker_drop(w->wg, WG_DROP_TRUNCATED, 1);
+		drop_message(w, WG_DROP_TRUNCATED, run, run->data, run->len);
 		return;
 	}
 	for (uint32_t at = 0; at < run->len; at += run->segment) {
@@ -306,10 +335,10 @@ static void receive_run(struct worker *w, const struct udp_run *run)
 		case WG_MESSAGE_RESPONSE:
 		case WG_MESSAGE_COOKIE:
 			if (wg_device_queue(w->path->config.device, &run->from, msg, len) < 0)
-				wg_worker_drop(w->wg, WG_DROP_QUEUE_FULL, 1);
+				drop_message(w, WG_DROP_QUEUE_FULL, run, msg, len);
 			break;
 		default:
-			wg_worker_drop(w->wg, WG_DROP_MALFORMED, 1);
+			drop_message(w, WG_DROP_MALFORMED, run, msg, len);
 			break;
 		}
 		if (n == WG_BATCH_MAX) {
@@ -330,7 +359,7 @@ static void from_udp(struct worker *w, int fd)
 		receive_run(w, &runs[i]);
 	lost = join_flush(&w->join);
 	if (lost)
-		wg_worker_drop(w->wg, WG_DROP_TUN_WRITE, lost);
+		wg_tap_drop(w->wg, WG_DROP_TUN_WRITE, lost, (struct wg_tap_packet){0});
 }
 
 /* ---- the thread ---- */

@@ -5,7 +5,6 @@
 
 #define MESSAGES_PER_RUN 32
 #define EFFECT_BYTES_FULL (1u << 20) /* more work waits until these are drained */
-#define EFFECTS_FULL 16384	     /* so many events do the same */
 #define EFFECT_BYTES_MAX (2u << 20)
 #define EFFECT_BYTES_KEPT (64u << 10)
 
@@ -57,7 +56,7 @@ static struct effect *effect_add(struct wg_device *d)
 
 bool effects_full(const struct wg_device *d)
 {
-	return d->effect_bytes.len >= EFFECT_BYTES_FULL || d->effects_n - d->effects_at >= EFFECTS_FULL;
+	return d->effect_bytes.len >= EFFECT_BYTES_FULL;
 }
 
 uint8_t *effect_send_begin(struct wg_device *d, size_t len)
@@ -68,7 +67,7 @@ uint8_t *effect_send_begin(struct wg_device *d, size_t len)
 	p = buf_reserve(&d->effect_bytes, len);
 	if (!p) {
 		d->effect_bytes.error = 0;
-		wg_worker_drop(d->control, WG_DROP_NO_MEMORY, 1);
+		wg_tap_drop(d->control, WG_DROP_NO_MEMORY, 1, (struct wg_tap_packet){0});
 	}
 	return p;
 }
@@ -79,35 +78,14 @@ void effect_send_commit(struct wg_device *d, struct wg_peer *peer, const struct 
 	struct effect *e = effect_add(d);
 
 	if (!e) {
-		wg_worker_drop(d->control, WG_DROP_NO_MEMORY, 1);
+		wg_tap_drop(d->control, WG_DROP_NO_MEMORY, 1, (struct wg_tap_packet){.peer = peer});
 		return;
 	}
 	*e = (struct effect){
-		.effect = {.kind = WG_EFFECT_SEND,
-			.endpoint = *to,
-			.tos = tos,
-			.len = len,
-			.peer = peer},
+		.effect = {.endpoint = *to, .tos = tos, .len = len, .peer = peer},
 		.offset = d->effect_bytes.len,
 	};
 	d->effect_bytes.len += len;
-}
-
-void effect_event(struct wg_device *d, struct wg_peer *peer, const struct wg_endpoint *at,
-	enum wg_event event, enum wg_drop drop)
-{
-	struct effect *e;
-
-	effects_reset(d);
-	e = effect_add(d);
-	if (!e)
-		return;
-	*e = (struct effect){.effect = {.kind = WG_EFFECT_EVENT,
-				     .event = event,
-				     .drop = drop,
-				     .peer = peer}};
-	if (at)
-		e->effect.endpoint = *at;
 }
 
 bool wg_device_effect(struct wg_device *d, struct wg_effect *ret)
@@ -118,8 +96,7 @@ bool wg_device_effect(struct wg_device *d, struct wg_effect *ret)
 		return false;
 	e = &d->effects[d->effects_at++];
 	*ret = e->effect;
-	if (e->effect.kind == WG_EFFECT_SEND)
-		ret->data = d->effect_bytes.data + e->offset;
+	ret->data = d->effect_bytes.data + e->offset;
 	return true;
 }
 
@@ -134,7 +111,7 @@ static void signalled(struct wg_peer *p, uint32_t signals)
 	if (signals & PEER_ROAMED) {
 		struct wg_endpoint at = peer_endpoint(p);
 
-		effect_event(d, p, &at, WG_EVENT_ROAMED, WG_DROP_NONE);
+		tap_event(d, p, &at, WG_EVENT_ROAMED, WG_DROP_NONE);
 	}
 	if (signals & PEER_CONFIRMED)
 		handshake_confirmed(p);
@@ -211,9 +188,12 @@ static bool under_load(struct wg_device *d, unsigned waiting)
 {
 	if (waiting >= WG_HANDSHAKE_QUEUE / 8) {
 		d->last_load_ns = d->now.boot_ns;
+		if (!d->loaded)
+			tap_event(d, NULL, NULL, WG_EVENT_UNDER_LOAD, WG_DROP_NONE);
 		d->loaded = true;
 	} else if (d->loaded && d->now.boot_ns >= d->last_load_ns + WG_UNDER_LOAD_AFTER_NS) {
 		d->loaded = false;
+		tap_event(d, NULL, NULL, WG_EVENT_LOAD_PASSED, WG_DROP_NONE);
 	}
 	return d->loaded;
 }
@@ -347,6 +327,7 @@ int wg_device_new(const struct wg_device_config *config, struct wg_device **ret)
 
 void wg_device_free(struct wg_device *d)
 {
+	wg_device_set_tap(d, NULL);
 	atomic_store_explicit(&d->up, false, memory_order_relaxed);
 	peer_free_all(d);
 	if (d->reclaim.readers)

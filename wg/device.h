@@ -3,7 +3,7 @@
  * timers.
  *
  * Makes no system call, starts no thread, reads no clock: it is told the time, given random bytes,
- * called with messages, and its results are drained as a list of effects.  One owner at a time (the
+ * called with messages, and what it wants sent is drained as a list of effects.  One owner at a time (the
  * daemon's control thread, or a test); only what is marked [any thread] may be called by others.
  * The data half is wg/worker.h.
  */
@@ -72,11 +72,6 @@ int wg_device_queue(
  */
 uint64_t wg_device_run(struct wg_device *d, struct wg_now now);
 
-#define WG_EFFECT_LIST(X)                                                                          \
-	X(WG_EFFECT_SEND, 1, "send", "a datagram to be sent")                                      \
-	X(WG_EFFECT_EVENT, 2, "event", "something a person may want to know")
-ENUM_DECLARE(wg_effect_kind, WG_EFFECT_LIST);
-
 #define WG_EVENT_LIST(X)                                                                           \
 	X(WG_EVENT_INITIATION_SENT, 1, "initiation-sent", "")                                      \
 	X(WG_EVENT_INITIATION_RECEIVED, 2, "initiation-received", "")                              \
@@ -91,20 +86,27 @@ ENUM_DECLARE(wg_effect_kind, WG_EFFECT_LIST);
 	X(WG_EVENT_COOKIE_SENT, 10, "cookie-sent", "")                                             \
 	X(WG_EVENT_COOKIE_RECEIVED, 11, "cookie-received", "")                                     \
 	X(WG_EVENT_ROAMED, 12, "roamed", "the peer speaks from another address")                   \
-	X(WG_EVENT_REFUSED, 13, "refused", "a message died; drop says why")
+	X(WG_EVENT_REFUSED, 13, "refused", "a message died; drop says why")                        \
+	X(WG_EVENT_UP, 14, "up", "the link went up")                                               \
+	X(WG_EVENT_DOWN, 15, "down", "the link went down: no keys, no timers")                     \
+	X(WG_EVENT_PEER_ADDED, 16, "peer-added", "")                                               \
+	X(WG_EVENT_PEER_REMOVED, 17, "peer-removed", "")                                           \
+	X(WG_EVENT_PRIVATE_KEY_SET, 18, "private-key-set", "a private key was set, or unset")      \
+	X(WG_EVENT_UNDER_LOAD, 19, "under-load", "from now on strangers need a cookie")            \
+	X(WG_EVENT_LOAD_PASSED, 20, "load-passed", "and no longer")
 ENUM_DECLARE(wg_event, WG_EVENT_LIST);
+#define WG_EVENT_COUNT ((int)ENUM_COUNT(wg_event) + 1) /* their values begin with 1 */
 
+/* Events by kind, since the device was made; who wants each as it happens sets a tap (wg/tap.h). */
+void wg_device_events(const struct wg_device *d, uint64_t ret[WG_EVENT_COUNT]);
+
+/* A datagram to be sent. */
 struct wg_effect {
-	enum wg_effect_kind	 kind;
-	/* SEND; for an event the address that it is about (family 0: none) */
 	struct wg_endpoint	 endpoint;
 	uint8_t			 tos;
 	const uint8_t		*data;	/* valid until the next call other than wg_device_effect() */
 	size_t			 len;
-	/* EVENT; for SEND the peer, or NULL */
-	enum wg_event		 event;
-	enum wg_drop		 drop;
-	struct wg_peer		*peer;
+	struct wg_peer		*peer;	/* or NULL */
 };
 
 /* wg_device_effect(d, ret): take the oldest effect; false when there is none. */

@@ -15,7 +15,8 @@ static void refuse(struct wg_device *d, struct wg_peer *p, const struct wg_endpo
 	enum wg_drop why)
 {
 	wg_worker_drop(d->control, why, 1);
-	effect_event(d, p, src, WG_EVENT_REFUSED, why);
+	tap_event(d, p, src,
+		why == WG_DROP_COOKIE_SENT ? WG_EVENT_COOKIE_SENT : WG_EVENT_REFUSED, why);
 }
 
 static struct x25519 *ephemeral_new(struct wg_device *d)
@@ -76,7 +77,7 @@ void handshake_clear(struct wg_peer *p)
 static void heard(struct wg_peer *p, const struct wg_endpoint *src, size_t len)
 {
 	if (peer_roam(p, src))
-		effect_event(p->device, p, src, WG_EVENT_ROAMED, WG_DROP_NONE);
+		tap_event(p->device, p, src, WG_EVENT_ROAMED, WG_DROP_NONE);
 	atomic_fetch_add_explicit(&p->rx_bytes, len, memory_order_relaxed);
 	timers_any_received(p, p->device->now.boot_ns);
 }
@@ -96,6 +97,7 @@ static void send_message(struct wg_peer *p, void *msg, size_t len)
 		return;
 	memcpy(out, msg, len);
 	effect_send_commit(d, p, &to, WG_TOS_HANDSHAKE, len);
+	tap_message(d->control, WG_TAP_OUTER_OUT, WG_DROP_NONE, p, &to, WG_TOS_HANDSHAKE, msg, len);
 	atomic_fetch_add_explicit(&p->tx_bytes, len, memory_order_relaxed);
 }
 
@@ -158,7 +160,7 @@ void handshake_initiate(struct wg_peer *p, bool retry)
 	drop = create_initiation(p, &msg);
 	if (drop == WG_DROP_NONE) {
 		send_message(p, &msg, sizeof(msg));
-		effect_event(d, p, NULL, WG_EVENT_INITIATION_SENT, WG_DROP_NONE);
+		tap_event(d, p, NULL, WG_EVENT_INITIATION_SENT, WG_DROP_NONE);
 	} else {
 		refuse(d, p, NULL, drop);
 	}
@@ -238,24 +240,21 @@ static enum wg_drop respond(struct wg_peer *p, struct noise_state *state,
 	keypairs_install(p, steal(k));
 	timers_session_derived(p);
 	send_message(p, &msg, sizeof(msg));
-	effect_event(d, p, NULL, WG_EVENT_RESPONSE_SENT, WG_DROP_NONE);
+	tap_event(d, p, NULL, WG_EVENT_RESPONSE_SENT, WG_DROP_NONE);
 	return WG_DROP_NONE;
 }
 
-static void input_initiation(
-	struct wg_device *d, const struct wg_endpoint *src, const struct wg_initiation *msg)
+static enum wg_drop input_initiation(struct wg_device *d, const struct wg_endpoint *src,
+	const struct wg_initiation *msg, struct wg_peer **ret)
 {
 	cleanup(noise_state_wipe) struct noise_state state;
-	struct wg_peer *p = NULL;
-	enum wg_drop drop = consume_initiation(d, msg, &state, &p);
+	enum wg_drop drop = consume_initiation(d, msg, &state, ret);
 
-	if (drop == WG_DROP_NONE) {
-		heard(p, src, sizeof(*msg));
-		effect_event(d, p, src, WG_EVENT_INITIATION_RECEIVED, WG_DROP_NONE);
-		drop = respond(p, &state, msg);
-	}
 	if (drop != WG_DROP_NONE)
-		refuse(d, p, src, drop);
+		return drop;
+	heard(*ret, src, sizeof(*msg));
+	tap_event(d, *ret, src, WG_EVENT_INITIATION_RECEIVED, WG_DROP_NONE);
+	return respond(*ret, &state, msg);
 }
 
 /* ---- a response came ---- */
@@ -263,7 +262,7 @@ static void input_initiation(
 static void complete(struct wg_peer *p)
 {
 	timers_handshake_complete(p);
-	effect_event(p->device, p, NULL, WG_EVENT_HANDSHAKE_COMPLETE, WG_DROP_NONE);
+	tap_event(p->device, p, NULL, WG_EVENT_HANDSHAKE_COMPLETE, WG_DROP_NONE);
 }
 
 static enum wg_drop consume_response(
@@ -298,20 +297,18 @@ static enum wg_drop consume_response(
 	return WG_DROP_NONE;
 }
 
-static void input_response(
-	struct wg_device *d, const struct wg_endpoint *src, const struct wg_response *msg)
+static enum wg_drop input_response(struct wg_device *d, const struct wg_endpoint *src,
+	const struct wg_response *msg, struct wg_peer **ret)
 {
-	struct wg_peer *p = NULL;
-	enum wg_drop drop = consume_response(d, msg, &p);
+	enum wg_drop drop = consume_response(d, msg, ret);
 
-	if (drop != WG_DROP_NONE) {
-		refuse(d, p, src, drop);
-		return;
-	}
-	heard(p, src, sizeof(*msg));
-	timers_session_derived(p);
-	complete(p);
-	stage_send_keepalive(p); /* what is staged, or one keepalive: the responder waits for it */
+	if (drop != WG_DROP_NONE)
+		return drop;
+	heard(*ret, src, sizeof(*msg));
+	timers_session_derived(*ret);
+	complete(*ret);
+	stage_send_keepalive(*ret); /* what is staged, or one keepalive: the responder waits for it */
+	return WG_DROP_NONE;
 }
 
 void handshake_confirmed(struct wg_peer *p)
@@ -322,83 +319,80 @@ void handshake_confirmed(struct wg_peer *p)
 
 /* ---- a cookie came ---- */
 
-static void input_cookie(
-	struct wg_device *d, const struct wg_endpoint *src, const struct wg_cookie_reply *msg)
+static enum wg_drop input_cookie(struct wg_device *d, const struct wg_endpoint *src,
+	const struct wg_cookie_reply *msg, struct wg_peer **ret)
 {
 	struct index_entry *e = index_lookup(&d->index, get_le32(msg->receiver));
-	struct wg_peer *p;
 
-	if (!e) {
-		refuse(d, NULL, src, WG_DROP_BAD_COOKIE);
-		return;
-	}
+	if (!e)
+		return WG_DROP_BAD_COOKIE;
 	if (e->type == INDEX_HANDSHAKE)
-		p = container_of(e, struct wg_handshake, entry)->peer;
+		*ret = container_of(e, struct wg_handshake, entry)->peer;
 	else
-		p = container_of(e, struct wg_keypair, entry)->peer;
+		*ret = container_of(e, struct wg_keypair, entry)->peer;
 	/* Not authenticated by the session: it moves no endpoint, timer or counter. */
-	if (cookie_consume(&p->cookie, d->now.boot_ns, msg) < 0)
-		refuse(d, p, src, WG_DROP_BAD_COOKIE);
-	else
-		effect_event(d, p, src, WG_EVENT_COOKIE_RECEIVED, WG_DROP_NONE);
+	if (cookie_consume(&(*ret)->cookie, d->now.boot_ns, msg) < 0)
+		return WG_DROP_BAD_COOKIE;
+	tap_event(d, *ret, src, WG_EVENT_COOKIE_RECEIVED, WG_DROP_NONE);
+	return WG_DROP_NONE;
 }
 
-static void send_cookie(
+static enum wg_drop send_cookie(
 	struct wg_device *d, const struct wg_endpoint *src, const void *msg, size_t len)
 {
 	struct wg_cookie_reply reply = {0};
 	uint8_t *out = effect_send_begin(d, sizeof(reply));
 
 	if (!out)
-		return;
+		return WG_DROP_NO_MEMORY;
 	cookie_reply(&d->checker, &d->config, d->now.boot_ns, &src->dst, msg, len, &reply);
 	memcpy(out, &reply, sizeof(reply));
 	effect_send_commit(d, NULL, src, WG_TOS_HANDSHAKE, sizeof(reply));
-	wg_worker_drop(d->control, WG_DROP_COOKIE_SENT, 1);
-	effect_event(d, NULL, src, WG_EVENT_COOKIE_SENT, WG_DROP_COOKIE_SENT);
+	tap_message(d->control, WG_TAP_OUTER_OUT, WG_DROP_NONE, NULL, src, WG_TOS_HANDSHAKE, &reply,
+		sizeof(reply));
+	return WG_DROP_COOKIE_SENT;
+}
+
+static enum wg_drop input(struct wg_device *d, const struct wg_endpoint *src, const void *msg,
+	size_t len, bool under_load, struct wg_peer **ret)
+{
+	enum wg_message type = wg_message_check(msg, len);
+
+	if (!device_is_up(d))
+		return WG_DROP_LINK_DOWN;
+	if (!d->key)
+		return WG_DROP_NO_PRIVATE_KEY;
+	if (type == WG_MESSAGE_COOKIE)
+		return input_cookie(d, src, msg, ret);
+	if (type != WG_MESSAGE_INITIATION && type != WG_MESSAGE_RESPONSE)
+		return WG_DROP_MALFORMED;
+	switch (cookie_check(&d->checker, d->now.boot_ns, &src->dst, msg, len, under_load)) {
+	case COOKIE_BAD_MAC1:
+		return WG_DROP_BAD_MAC1;
+	case COOKIE_MAC1_ONLY:
+		if (under_load)
+			return send_cookie(d, src, msg, len);
+		break;
+	case COOKIE_MAC2:
+		if (!ratelimiter_allow(d->limiter, &src->dst, d->now.boot_ns))
+			return WG_DROP_RATE_LIMIT;
+		d->limiter_due_ns = min(d->limiter_due_ns, d->now.boot_ns + NS_PER_S);
+		break;
+	}
+	return type == WG_MESSAGE_INITIATION ? input_initiation(d, src, msg, ret) :
+					       input_response(d, src, msg, ret);
 }
 
 void handshake_input(struct wg_device *d, const struct wg_endpoint *src, const void *msg, size_t len,
 	bool under_load)
 {
-	enum wg_message type = wg_message_check(msg, len);
+	struct wg_peer *p = NULL;
+	enum wg_drop drop;
 
-	if (!device_is_up(d)) {
-		refuse(d, NULL, src, WG_DROP_LINK_DOWN);
-		return;
-	}
-	if (!d->key) {
-		refuse(d, NULL, src, WG_DROP_NO_PRIVATE_KEY);
-		return;
-	}
-	if (type == WG_MESSAGE_COOKIE) {
-		input_cookie(d, src, msg);
-		return;
-	}
-	if (type != WG_MESSAGE_INITIATION && type != WG_MESSAGE_RESPONSE) {
-		refuse(d, NULL, src, WG_DROP_MALFORMED);
-		return;
-	}
-	switch (cookie_check(&d->checker, d->now.boot_ns, &src->dst, msg, len, under_load)) {
-	case COOKIE_BAD_MAC1:
-		refuse(d, NULL, src, WG_DROP_BAD_MAC1);
-		return;
-	case COOKIE_MAC1_ONLY:
-		if (under_load) {
-			send_cookie(d, src, msg, len);
-			return;
-		}
-		break;
-	case COOKIE_MAC2:
-		if (!ratelimiter_allow(d->limiter, &src->dst, d->now.boot_ns)) {
-			refuse(d, NULL, src, WG_DROP_RATE_LIMIT);
-			return;
-		}
-		d->limiter_due_ns = min(d->limiter_due_ns, d->now.boot_ns + NS_PER_S);
-		break;
-	}
-	if (type == WG_MESSAGE_INITIATION)
-		input_initiation(d, src, msg);
-	else
-		input_response(d, src, msg);
+	tap_message(d->control, WG_TAP_OUTER_IN, WG_DROP_NONE, NULL, src, 0, msg, len);
+	drop = input(d, src, msg, len, under_load, &p);
+	if (drop != WG_DROP_NONE)
+		refuse(d, p, src, drop);
+	tap_message(d->control, drop == WG_DROP_NONE ? WG_TAP_INNER_IN : WG_TAP_DROPPED, drop, p,
+		NULL, 0, NULL, 0);
 }

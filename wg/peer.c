@@ -108,6 +108,7 @@ int wg_device_add_peer(
 	p->next_hashed = *at;
 	*at = p;
 	d->n_peers++;
+	tap_event(d, p, NULL, WG_EVENT_PEER_ADDED, WG_DROP_NONE);
 	*ret = p;
 	return 0;
 }
@@ -155,6 +156,7 @@ void wg_device_remove_peer(struct wg_device *d, struct wg_peer *p)
 	allowedips_remove_owner(&d->allowedips, &p->allowed);
 	forget_sessions(p);
 	endpoint_cell_set(&p->endpoint, &(struct wg_endpoint){0});
+	tap_event(d, p, NULL, WG_EVENT_PEER_REMOVED, WG_DROP_NONE);
 	reclaim_later(&d->reclaim, &p->reclaim, free_item);
 }
 
@@ -274,6 +276,7 @@ int wg_device_set_private_key(
 	}
 	x25519_free(d->key);
 	d->key = new;
+	tap_event(d, NULL, NULL, WG_EVENT_PRIVATE_KEY_SET, WG_DROP_NONE);
 	if (d->key) {
 		p = wg_device_peer(d, x25519_public(d->key));
 		if (p)
@@ -300,6 +303,7 @@ void wg_device_up(struct wg_device *d, struct wg_now now)
 	if (device_is_up(d))
 		return;
 	atomic_store_explicit(&d->up, true, memory_order_release);
+	tap_event(d, NULL, NULL, WG_EVENT_UP, WG_DROP_NONE);
 	TAILQ_FOREACH(p, &d->peers, in_order) {
 		timers_keepalive_changed(p);
 		p->keepalive_switched_on = false;
@@ -314,6 +318,8 @@ void wg_device_down(struct wg_device *d)
 {
 	struct wg_peer *p;
 
+	if (device_is_up(d))
+		tap_event(d, NULL, NULL, WG_EVENT_DOWN, WG_DROP_NONE);
 	atomic_store_explicit(&d->up, false, memory_order_release);
 	TAILQ_FOREACH(p, &d->peers, in_order)
 		forget_sessions(p);

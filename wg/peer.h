@@ -9,6 +9,7 @@
 #include "wg/endpoint_cell.h"
 #include "wg/keypair.h"
 #include "wg/ratelimiter.h"
+#include "wg/tap.h"
 #include "wg/timers.h"
 #include "wg/worker.h"
 
@@ -132,6 +133,10 @@ struct wg_device {
 	size_t				 effects_at, effects_n, effects_cap; /* [c] */
 	struct buf			 effect_bytes;	/* [c] */
 
+	const struct wg_tap		*tap;		/* [c] */
+	const struct wg_tap *_Atomic	 packet_tap;	/* [a] the same if it listens to packets, or NULL */
+	uint64_t			 events[WG_EVENT_COUNT]; /* [c] */
+
 	struct wg_worker		*control;	/* [c] seals keepalives and what was staged */
 	struct wg_worker		*workers[WG_WORKERS_MAX]; /* [I] */
 };
@@ -207,10 +212,21 @@ uint8_t *effect_send_begin(struct wg_device *d, size_t len);
 /* It was written; from ${peer} (or NULL) to ${to}. */
 void effect_send_commit(struct wg_device *d, struct wg_peer *peer, const struct wg_endpoint *to,
 	uint8_t tos, size_t len);
-void effect_event(struct wg_device *d, struct wg_peer *peer, const struct wg_endpoint *at,
-	enum wg_event event, enum wg_drop drop);
 bool effects_full(const struct wg_device *d);
 void device_drain_signals(struct wg_device *d);
+
+/* ---- tap.c ---- */
+/* Count it, and tell who listens. */
+void tap_event(struct wg_device *d, struct wg_peer *peer, const struct wg_endpoint *at,
+	enum wg_event event, enum wg_drop drop);
+/* Nothing, unless somebody listens to packets. */
+void tap_message(struct wg_worker *w, enum wg_tap_point point, enum wg_drop drop,
+	struct wg_peer *peer, const struct wg_endpoint *endpoint, uint8_t tos, const void *msg,
+	size_t len);
+/* Somebody listened when the run was reserved. */
+void tap_before_seal(struct wg_worker *w, const struct wg_tx_run *run, const void *src, size_t len);
+void tap_after_seal(struct wg_worker *w, const struct wg_tx_run *run, uint8_t tos, const void *msg,
+	size_t len);
 
 /* ---- worker.c ---- */
 int worker_new(struct wg_device *d, unsigned reader, bool is_control, struct wg_worker **ret);

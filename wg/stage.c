@@ -27,6 +27,11 @@ static struct wg_staged *pop(struct wg_peer *p)
 	return s;
 }
 
+static struct wg_tap_packet shown(struct wg_peer *p, const uint8_t *packet, size_t len)
+{
+	return (struct wg_tap_packet){.peer = p, .data = packet, .len = len};
+}
+
 void stage_packet(struct wg_worker *w, struct wg_peer *p, const void *packet, size_t len)
 {
 	struct wg_device *d = p->device;
@@ -34,7 +39,7 @@ void stage_packet(struct wg_worker *w, struct wg_peer *p, const void *packet, si
 	struct wg_staged_list dropped = TAILQ_HEAD_INITIALIZER(dropped);
 
 	if (!s) {
-		wg_worker_drop(w, WG_DROP_NO_MEMORY, 1);
+		wg_tap_drop(w, WG_DROP_NO_MEMORY, 1, shown(p, packet, len));
 		return;
 	}
 	s->peer = p;
@@ -45,7 +50,7 @@ void stage_packet(struct wg_worker *w, struct wg_peer *p, const void *packet, si
 	pthread_mutex_lock(&d->stage_lock);
 	if (p->dead) {
 		pthread_mutex_unlock(&d->stage_lock);
-		wg_worker_drop(w, WG_DROP_STAGED_FLUSHED, 1);
+		wg_tap_drop(w, WG_DROP_STAGED_FLUSHED, 1, shown(p, packet, len));
 		free(s);
 		return;
 	}
@@ -66,7 +71,7 @@ void stage_packet(struct wg_worker *w, struct wg_peer *p, const void *packet, si
 	while ((old = TAILQ_FIRST(&dropped))) {
 		TAILQ_REMOVE(&dropped, old, of_peer);
 		if (old->len)
-			wg_worker_drop(w, WG_DROP_STAGED_FULL, 1);
+			wg_tap_drop(w, WG_DROP_STAGED_FULL, 1, shown(old->peer, old->packet, old->len));
 		free(old);
 	}
 }
@@ -77,7 +82,8 @@ void stage_flush(struct wg_peer *p)
 
 	while ((s = pop(p))) {
 		if (s->len)
-			wg_worker_drop(p->device->control, WG_DROP_STAGED_FLUSHED, 1);
+			wg_tap_drop(p->device->control, WG_DROP_STAGED_FLUSHED, 1,
+				shown(p, s->packet, s->len));
 		free(s);
 	}
 }
@@ -99,7 +105,7 @@ static void seal(struct wg_device *d, const struct wg_tx_run *run, unsigned i, s
 	effect_send_commit(d, run->peer, &run->endpoint, tos, len);
 	wg_tx_sent(d->control, run, len);
 	if (!s->len)
-		effect_event(d, run->peer, NULL, WG_EVENT_KEEPALIVE_SENT, WG_DROP_NONE);
+		tap_event(d, run->peer, NULL, WG_EVENT_KEEPALIVE_SENT, WG_DROP_NONE);
 }
 
 static bool has_data(struct wg_peer *p)

@@ -231,11 +231,11 @@ static void retransmit(struct wg_peer *p)
 		/* The initiation stays: an answer that comes late is still an answer. */
 		if (!armed(p, TIMER_ZERO_KEYS))
 			timers_session_derived(p);
-		effect_event(p->device, p, NULL, WG_EVENT_HANDSHAKE_GIVEN_UP, WG_DROP_NONE);
+		tap_event(p->device, p, NULL, WG_EVENT_HANDSHAKE_GIVEN_UP, WG_DROP_NONE);
 		return;
 	}
 	p->timers.attempts++;
-	effect_event(p->device, p, NULL, WG_EVENT_HANDSHAKE_RETRY, WG_DROP_NONE);
+	tap_event(p->device, p, NULL, WG_EVENT_HANDSHAKE_RETRY, WG_DROP_NONE);
 	wg_peer_clear_source(p->device, p);
 	handshake_initiate(p, true);
 }
@@ -274,7 +274,7 @@ static void new_handshake(struct wg_peer *p)
 	}
 	/* The next data to be sent starts the wait anew. */
 	atomic_store_explicit(&p->unanswered_ns, 0, memory_order_relaxed);
-	effect_event(p->device, p, NULL, WG_EVENT_PEER_SILENT, WG_DROP_NONE);
+	tap_event(p->device, p, NULL, WG_EVENT_PEER_SILENT, WG_DROP_NONE);
 	wg_peer_clear_source(p->device, p);
 	handshake_initiate(p, false);
 }
@@ -283,7 +283,7 @@ static void wipe_keys(struct wg_peer *p)
 {
 	handshake_clear(p);
 	keypairs_drop_all(p);
-	effect_event(p->device, p, NULL, WG_EVENT_KEYS_ZEROED, WG_DROP_NONE);
+	tap_event(p->device, p, NULL, WG_EVENT_KEYS_ZEROED, WG_DROP_NONE);
 }
 
 static void zero_keys(struct wg_peer *p)

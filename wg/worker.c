@@ -145,6 +145,7 @@ int tx_reserve(struct wg_worker *w, struct wg_peer *peer, uint64_t boot_ns, unsi
 	ret->counter = counter;
 	ret->n = n;
 	ret->mtu = atomic_load_explicit(&w->device->mtu, memory_order_relaxed);
+	ret->tap = atomic_load_explicit(&w->device->packet_tap, memory_order_acquire);
 	return 0;
 }
 
@@ -164,16 +165,34 @@ void wg_tx_stage(struct wg_worker *w, struct wg_peer *peer, const void *packet, 
 	peer_signal(peer, PEER_NEED_HANDSHAKE);
 }
 
-void wg_tx_seal(struct wg_worker *w, const struct wg_tx_run *run, unsigned i, const void *src,
-	size_t padded, void *dst)
+static inline void seal(struct wg_worker *w, const struct wg_tx_run *run, unsigned i,
+	const void *src, size_t padded, struct wg_data *msg)
 {
-	struct wg_data *msg = dst;
-
 	put_le32(msg->type, WG_MESSAGE_DATA);
 	put_le32(msg->receiver, run->keypair->remote_index);
 	put_le64(msg->counter, run->counter + i);
 	aead_seal(w->aead, run->keypair->keys.send, run->counter + i, NULL, 0, src, padded,
 		msg + 1);
+}
+
+/* Apart, so that who is not listened to does not even save registers for it. */
+static __attribute__((noinline)) void seal_shown(struct wg_worker *w, const struct wg_tx_run *run,
+	unsigned i, const void *src, size_t padded, void *dst)
+{
+	uint8_t tos = padded ? wg_tx_tos(src) : 0;
+
+	tap_before_seal(w, run, src, padded);
+	seal(w, run, i, src, padded, dst);
+	tap_after_seal(w, run, tos, dst, padded + WG_DATA_OVERHEAD);
+}
+
+void wg_tx_seal(struct wg_worker *w, const struct wg_tx_run *run, unsigned i, const void *src,
+	size_t padded, void *dst)
+{
+	if (unlikely(run->tap))
+		seal_shown(w, run, i, src, padded, dst);
+	else
+		seal(w, run, i, src, padded, dst);
 }
 
 void wg_tx_sent(struct wg_worker *w, const struct wg_tx_run *run, size_t bytes)
@@ -337,7 +356,7 @@ static enum wg_drop filter(struct wg_worker *w, struct wg_rx_packet *pkt)
 	struct allowedips_owner *o;
 	size_t len = pkt->len - WG_DATA_OVERHEAD, inner;
 
-	pkt->len = 0;
+	pkt->len = (uint32_t)len;
 	if (!len)
 		return WG_DROP_NONE;
 	if (pkt->packet[0] >> 4 != 4 && pkt->packet[0] >> 4 != 6)

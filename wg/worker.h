@@ -12,6 +12,7 @@
 #include "wg/device.h"
 
 struct wg_keypair;
+struct wg_tap;
 
 /* A thread that may look at published state says so; before it sleeps it goes offline. */
 void wg_worker_online(struct wg_worker *w);
@@ -40,6 +41,7 @@ struct wg_tx_run {
 	unsigned		 n;
 	unsigned		 mtu;		/* as it was at the reservation, for padding */
 	struct wg_endpoint	 endpoint;	/* copy */
+	const struct wg_tap	*tap;		/* who listens to packets, or NULL */
 };
 
 /*

@@ -40,6 +40,36 @@ static void *must(void *p)
 	return p;
 }
 
+static void sim_packet(void *arg, unsigned number, const struct wg_tap_packet *p)
+{
+	struct sim_host *h = arg;
+
+	h->packet(h->packet_arg, number, p);
+}
+
+static void sim_event(void *arg, const struct wg_tap_event *e)
+{
+	struct sim_host *h = arg;
+	struct sim *s = h->sim;
+
+	if (s->n_events < SIM_RECORDS_MAX)
+		s->events[s->n_events++] = (struct sim_event){.at_ns = s->now.boot_ns,
+			.event = e->event,
+			.drop = e->drop,
+			.host = (uint8_t)(h - s->hosts)};
+}
+
+void sim_listen(struct sim *s, unsigned host,
+	void (*packet)(void *arg, unsigned worker, const struct wg_tap_packet *p), void *arg)
+{
+	struct sim_host *h = &s->hosts[host];
+
+	h->packet_arg = arg;
+	h->packet = packet;
+	h->tap.packet = packet ? sim_packet : NULL;
+	wg_device_set_tap(h->device, &h->tap);
+}
+
 struct sim *sim_new(unsigned workers, unsigned hosts, uint64_t seed)
 {
 	struct sim *s = must(calloc(1, sizeof(*s)));
@@ -70,6 +100,8 @@ struct sim *sim_new(unsigned workers, unsigned hosts, uint64_t seed)
 		x25519_free(key);
 		if (wg_device_set_private_key(h->device, s->now, h->private_key) < 0)
 			abort();
+		h->tap = (struct wg_tap){.event = sim_event, .arg = h};
+		wg_device_set_tap(h->device, &h->tap);
 		wg_device_set_mtu(h->device, SIM_MTU);
 		wg_device_up(h->device, s->now);
 	}
@@ -152,16 +184,8 @@ static void drain(struct sim *s, unsigned host)
 {
 	struct wg_effect e;
 
-	while (wg_device_effect(s->hosts[host].device, &e)) {
-		if (e.kind == WG_EFFECT_SEND) {
-			transmit(s, host, &e.endpoint, e.tos, e.data, e.len);
-		} else if (s->n_events < SIM_RECORDS_MAX) {
-			s->events[s->n_events++] = (struct sim_event){.at_ns = s->now.boot_ns,
-				.event = e.event,
-				.drop = e.drop,
-				.host = (uint8_t)host};
-		}
-	}
+	while (wg_device_effect(s->hosts[host].device, &e))
+		transmit(s, host, &e.endpoint, e.tos, e.data, e.len);
 }
 
 static struct wg_worker *worker(struct sim *s, unsigned host)
@@ -179,9 +203,13 @@ static void receive_data(
 	struct wg_rx_packet pkt = {.msg = msg, .len = (uint32_t)len};
 
 	wg_worker_online(w);
+	if (wg_tap_listens(w))
+		wg_tap_arrived(w, src, 0, &pkt, 1);
 	wg_rx_open(w, s->now.boot_ns, &pkt, 1);
 	wg_rx_commit(w, s->now.boot_ns, src, &pkt, 1);
 	wg_rx_filter(w, &pkt, 1);
+	if (wg_tap_listens(w))
+		wg_tap_judged(w, &pkt, 1);
 	if (pkt.drop == WG_DROP_NONE && pkt.len) {
 		if (pkt.len >= 24)
 			h->tags[h->n_delivered % SIM_TAGS_MAX] = get_be32(pkt.packet + 20);

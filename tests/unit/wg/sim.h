@@ -8,7 +8,7 @@
 #pragma once
 
 #include "base/test.h"
-#include "wg/device.h"
+#include "wg/tap.h"
 #include "wg/worker.h"
 
 #define SIM_HOSTS_MAX 4
@@ -41,6 +41,9 @@ struct sim_host {
 	struct wg_addr		 addr;		/* 192.0.2.1+number, SIM_PORT; a test may change it: the host moves */
 	uint8_t			 private_key[WG_KEY_LEN], public_key[WG_KEY_LEN];
 	unsigned		 turn;		/* next worker */
+	struct wg_tap		 tap;		/* hears events; packets too for sim_listen() */
+	void			 (*packet)(void *arg, unsigned worker, const struct wg_tap_packet *p);
+	void			*packet_arg;
 	uint64_t		 next_ns;	/* when the device wants to run */
 	bool			 woken;
 	/* What arrived inside. */
@@ -131,6 +134,9 @@ void sim_release_all(struct sim *s);
 /* An initiation as host ${from} could make it: with any timestamp and index, mac1 right, mac2 zero. */
 void sim_initiation(struct sim *s, unsigned from, unsigned to, const uint8_t timestamp[WG_TIMESTAMP_LEN],
 	uint32_t index, struct wg_initiation *ret);
+/* ${host}'s packets are shown to ${packet}, with ${arg} as its first argument; NULL: no longer. */
+void sim_listen(struct sim *s, unsigned host,
+	void (*packet)(void *arg, unsigned worker, const struct wg_tap_packet *p), void *arg);
 /* Where host ${i} sends from. */
 struct wg_endpoint sim_endpoint(const struct sim *s, unsigned i);
 /* Forget all records and events so far. */

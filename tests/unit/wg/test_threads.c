@@ -248,8 +248,7 @@ static void *control(void *arg)
 			change(h, round / 50, now);
 		wg_device_run(h->device, now);
 		while (wg_device_effect(h->device, &e))
-			if (e.kind == WG_EFFECT_SEND)
-				transmit(h, round, e.data, e.len);
+			transmit(h, round, e.data, e.len);
 		atomic_fetch_add(&clock_ns, 50 * NS_PER_MS); /* rekeys come often */
 		sched_yield();
 	}

@@ -1,0 +1,121 @@
+#include "wg/peer.h"
+
+static unsigned number_of(const struct wg_worker *w)
+{
+	return w->is_control ? w->device->config.workers : w->reader;
+}
+
+static const struct wg_tap *tap_of(const struct wg_worker *w)
+{
+	return atomic_load_explicit(&w->device->packet_tap, memory_order_acquire);
+}
+
+void wg_device_set_tap(struct wg_device *d, const struct wg_tap *tap)
+{
+	d->tap = tap;
+	atomic_store_explicit(
+		&d->packet_tap, tap && tap->packet ? tap : NULL, memory_order_release);
+}
+
+bool wg_tap_listens(const struct wg_worker *w)
+{
+	return atomic_load_explicit(&w->device->packet_tap, memory_order_relaxed);
+}
+
+static void show(struct wg_worker *w, const struct wg_tap *tap, const struct wg_tap_packet *p)
+{
+	tap->packet(tap->arg, number_of(w), p);
+}
+
+void tap_before_seal(struct wg_worker *w, const struct wg_tx_run *run, const void *src, size_t len)
+{
+	show(w, run->tap,
+		&(struct wg_tap_packet){.point = WG_TAP_INNER_OUT,
+			.n = 1,
+			.peer = run->peer,
+			.data = src,
+			.len = len});
+}
+
+void tap_after_seal(struct wg_worker *w, const struct wg_tx_run *run, uint8_t tos, const void *msg,
+	size_t len)
+{
+	show(w, run->tap,
+		&(struct wg_tap_packet){.point = WG_TAP_OUTER_OUT,
+			.n = 1,
+			.peer = run->peer,
+			.endpoint = &run->endpoint,
+			.tos = tos,
+			.data = msg,
+			.len = len});
+}
+
+void tap_message(struct wg_worker *w, enum wg_tap_point point, enum wg_drop drop,
+	struct wg_peer *peer, const struct wg_endpoint *endpoint, uint8_t tos, const void *msg,
+	size_t len)
+{
+	const struct wg_tap *tap = tap_of(w);
+
+	if (unlikely(tap))
+		show(w, tap,
+			&(struct wg_tap_packet){.point = point,
+				.drop = drop,
+				.n = 1,
+				.peer = peer,
+				.endpoint = endpoint,
+				.tos = tos,
+				.data = msg,
+				.len = len});
+}
+
+void wg_tap_arrived(struct wg_worker *w, const struct wg_endpoint *src, uint8_t tos,
+	const struct wg_rx_packet pkts[], unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		tap_message(w, WG_TAP_OUTER_IN, WG_DROP_NONE, NULL, src, tos, pkts[i].msg,
+			pkts[i].len);
+}
+
+void wg_tap_judged(struct wg_worker *w, const struct wg_rx_packet pkts[], unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		enum wg_drop drop = pkts[i].drop;
+		bool lives = drop == WG_DROP_NONE;
+		/* Of what died on the way there the message was shown. */
+		bool inside = lives || drop == WG_DROP_INNER_NOT_IP ||
+			      drop == WG_DROP_INNER_LENGTH || drop == WG_DROP_INNER_SOURCE;
+
+		tap_message(w, lives ? WG_TAP_INNER_IN : WG_TAP_DROPPED, drop,
+			pkts[i].keypair ? pkts[i].keypair->peer : NULL, NULL, 0,
+			inside ? pkts[i].packet : NULL, inside ? pkts[i].len : 0);
+	}
+}
+
+void wg_tap_drop(struct wg_worker *w, enum wg_drop why, unsigned n, struct wg_tap_packet what)
+{
+	const struct wg_tap *tap = tap_of(w);
+
+	wg_worker_drop(w, why, n);
+	if (likely(!tap))
+		return;
+	what.point = WG_TAP_DROPPED;
+	what.drop = why;
+	what.n = n;
+	show(w, tap, &what);
+}
+
+void tap_event(struct wg_device *d, struct wg_peer *peer, const struct wg_endpoint *at,
+	enum wg_event event, enum wg_drop drop)
+{
+	/* One writer. */
+	d->events[event]++;
+	if (d->tap && d->tap->event)
+		d->tap->event(d->tap->arg,
+			&(struct wg_tap_event){
+				.event = event, .drop = drop, .peer = peer, .at = at});
+}
+
+void wg_device_events(const struct wg_device *d, uint64_t ret[WG_EVENT_COUNT])
+{
+	memcpy(ret, d->events, sizeof(d->events));
+}

@@ -1,0 +1,75 @@
+/*
+ * wg/tap.h - where a listener sees what the protocol sees: packets inside and outside, what died and
+ * why, what changed.
+ *
+ * Knows no listener, ring, file or format.  Nobody listens: packets cost one load a run of packets,
+ * events the count that is kept anyway.
+ */
+#pragma once
+
+#include "wg/worker.h"
+
+#define WG_TAP_POINT_LIST(X)                                                                       \
+	X(WG_TAP_INNER_OUT, 1, "inner-out", "an inner packet, before it is sealed")                \
+	X(WG_TAP_OUTER_OUT, 2, "outer-out", "a message, before it is handed to the socket")        \
+	X(WG_TAP_OUTER_IN, 3, "outer-in", "a message as it arrived, before it is opened")          \
+	X(WG_TAP_INNER_IN, 4, "inner-in",                                                          \
+		"what was in it, before it is handed to the interface; empty: nothing to deliver") \
+	X(WG_TAP_DROPPED, 5, "dropped", "it ends here")
+ENUM_DECLARE(wg_tap_point, WG_TAP_POINT_LIST);
+
+struct wg_tap_packet {
+	enum wg_tap_point	 point;
+	enum wg_drop		 drop;		/* DROPPED: why */
+	unsigned		 n;		/* DROPPED: how many packets died with it; else 1 */
+	struct wg_peer		*peer;		/* NULL: not known */
+	const struct wg_endpoint *endpoint;	/* of a message: where it goes or came from; NULL: not known */
+	uint8_t			 tos;		/* of a message: the outer TOS */
+	const uint8_t		*data;		/* NULL: the bytes are gone */
+	size_t			 len;		/* inner packets that are sent: with their padding */
+};
+
+struct wg_tap_event {
+	enum wg_event		 event;
+	enum wg_drop		 drop;		/* REFUSED, COOKIE_SENT: why */
+	struct wg_peer		*peer;		/* NULL: it is about none */
+	const struct wg_endpoint *at;		/* the address that it is about, or NULL */
+};
+
+/* What is passed is good for the call only.  A listener calls nothing that changes the device. */
+struct wg_tap {
+	/*
+	 * [any worker] ${worker}: 0 to config.workers - 1, and config.workers for the control half.
+	 * The calls of one worker do not overlap.  An OUTER_IN has its verdict from the same worker,
+	 * the first of those that are still without one: one INNER_IN or one DROPPED.  Or NULL.
+	 */
+	void (*packet)(void *arg, unsigned worker, const struct wg_tap_packet *p);
+	/* [owner of the device] Or NULL. */
+	void (*event)(void *arg, const struct wg_tap_event *e);
+	void *arg;
+};
+
+/*
+ * wg_device_set_tap(d, tap): from now on it hears of everything; NULL: nobody.  Borrowed until the
+ * next call.  The workers are offline.
+ */
+void wg_device_set_tap(struct wg_device *d, const struct wg_tap *tap);
+
+/* ---- for who moves the packets ---- */
+
+/* True while somebody listens to packets. */
+bool wg_tap_listens(const struct wg_worker *w);
+
+/*
+ * wg_tap_arrived(w, src, tos, pkts, n), before wg_rx_open(); wg_tap_judged(w, pkts, n), when the
+ * inner packets are as they will be delivered.
+ */
+void wg_tap_arrived(struct wg_worker *w, const struct wg_endpoint *src, uint8_t tos,
+	const struct wg_rx_packet pkts[], unsigned n);
+void wg_tap_judged(struct wg_worker *w, const struct wg_rx_packet pkts[], unsigned n);
+
+/*
+ * wg_tap_drop(w, why, n, what): wg_worker_drop() of ${n} packets, and shows ${what}, whose point,
+ * drop and n are filled in.
+ */
+void wg_tap_drop(struct wg_worker *w, enum wg_drop why, unsigned n, struct wg_tap_packet what);
