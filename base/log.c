@@ -1,11 +1,14 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <time.h>
 
+#define LINE_MAX_LEN 1024
 #define BURST 5
 #define PERIOD_NS 1000000000ULL
 
@@ -13,6 +16,7 @@ ENUM_DEFINE(log_level, LOG_LEVEL_LIST);
 
 static char prefix[64];
 static bool journal;
+static _Atomic uint32_t n_lost; /* lines that were not taken, and of which nothing was said yet */
 static _Atomic int level_now = LOG_LEVEL_ERROR;
 
 void log_open(const char *name, enum log_level level)
@@ -47,7 +51,25 @@ bool log_limit_take(struct log_limit *l, uint32_t *ret_held_back)
 	return true;
 }
 
-void log_write(enum log_level level, const char *fmt, ...)
+/*
+ * Never waits for who reads: a tunnel must not stand still because its log does.  O_NONBLOCK would
+ * be everybody's who has the same terminal or pipe, so it is asked first; a pipe that has room takes
+ * a whole line.  The journal's socket is told for this one call.
+ */
+static bool put(const char *line, size_t len)
+{
+	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+	ssize_t n = send(STDERR_FILENO, line, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n >= 0 || errno != ENOTSOCK)
+		return n >= 0;
+	if (poll(&p, 1, 0) == 0)
+		return false;
+	return write(STDERR_FILENO, line, len) >= 0;
+}
+
+/* A whole line; what came from outside must not break it.  Its length. */
+static size_t make(char line[LINE_MAX_LEN], enum log_level level, const char *fmt, va_list ap)
 {
 	static const char *const priority[] = {
 		[LOG_LEVEL_SILENT] = "",
@@ -55,26 +77,45 @@ void log_write(enum log_level level, const char *fmt, ...)
 		[LOG_LEVEL_INFO] = "<6>",
 		[LOG_LEVEL_VERBOSE] = "<7>",
 	};
-	int saved = errno;
-	char line[1024];
-	size_t at = 0;
-	va_list ap;
+	size_t at;
 	int n;
 
-	n = snprintf(line, sizeof(line), "%s%s%s", journal ? priority[level] : "", prefix,
+	n = snprintf(line, LINE_MAX_LEN, "%s%s%s", journal ? priority[level] : "", prefix,
 		prefix[0] ? ": " : "");
 	at = (size_t)n;
-	va_start(ap, fmt);
-	n = vsnprintf(line + at, sizeof(line) - at - 1, fmt, ap);
-	va_end(ap);
-	at = min(at + (size_t)max(n, 0), sizeof(line) - 2);
-	/* What came from outside must not break the line. */
+	n = vsnprintf(line + at, LINE_MAX_LEN - at - 1, fmt, ap);
+	at = min(at + (size_t)max(n, 0), (size_t)LINE_MAX_LEN - 2);
 	for (size_t i = 0; i < at; i++)
 		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
 			line[i] = '?';
 	line[at++] = '\n';
-	if (write(STDERR_FILENO, line, at) < 0) {
-		/* nowhere left to say it */
-	}
+	return at;
+}
+
+__attribute__((format(printf, 2, 3))) static bool say(enum log_level level, const char *fmt, ...)
+{
+	char line[LINE_MAX_LEN];
+	va_list ap;
+	size_t len;
+
+	va_start(ap, fmt);
+	len = make(line, level, fmt, ap);
+	va_end(ap);
+	return put(line, len);
+}
+
+void log_write(enum log_level level, const char *fmt, ...)
+{
+	int saved = errno;
+	uint32_t lost = atomic_exchange_explicit(&n_lost, 0, memory_order_relaxed);
+	char line[LINE_MAX_LEN];
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (!lost || say(level, "log: %u lines were lost here: nobody took them", lost))
+		lost = 0;
+	if (lost || !put(line, make(line, level, fmt, ap)))
+		atomic_fetch_add_explicit(&n_lost, lost + 1, memory_order_relaxed);
+	va_end(ap);
 	errno = saved;
 }

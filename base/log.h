@@ -6,6 +6,9 @@
  * trigger a line, use log_limited(): a burst of 5 per call site, then one a second, and the number
  * that was held back is said with the next.
  *
+ * Nothing here waits: what standard error does not take at once, because its reader stands still or
+ * its disk is full, is lost and counted, and the number is said as soon as there is room.
+ *
  * Locks: lines from several threads do not mix (one write each).
  */
 #pragma once

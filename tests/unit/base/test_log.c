@@ -9,7 +9,7 @@
 
 #include "base/test.h"
 
-static char said[65536];
+static char said[65536], wanted[128];
 static int saved = -1, capture = -1;
 
 static void begin(void)
@@ -178,6 +178,61 @@ static void threads(void)
 	CHECK_EQ(count("aaaaaaaaaaaaaaaaaaaaaaaa\n"), 200);
 }
 
+/* Standard error is a short pipe that nobody reads: as many lines as fit, and no wait for more. */
+static void nobody_reads(void)
+{
+	int ends[2];
+	size_t got = 0;
+	ssize_t n;
+
+	CHECK_EQ(pipe(ends), 0);
+	CHECK(fcntl(ends[0], F_SETPIPE_SZ, 16384) >= 16384);
+	saved = dup(STDERR_FILENO);
+	dup2(ends[1], STDERR_FILENO);
+	close(ends[1]);
+	alarm(60); /* a write that waits would wait for ever */
+	for (unsigned i = 0; i < 3000; i++)
+		log_error("line %u of many that are long enough", i);
+	alarm(0);
+	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	while ((n = read(ends[0], said + got, sizeof(said) - 1 - got)) > 0)
+		got += (size_t)n;
+	log_error("somebody reads again");
+	n = read(ends[0], said + got, sizeof(said) - 1 - got);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(ends[0]);
+	CHECK(n > 0);
+	said[got + (size_t)n] = '\0';
+	/* From the first on whole lines, then the number of those between, then what comes next. */
+	CHECK_EQ(count("line 0 of many"), 1);
+	CHECK_EQ(count("line 2999 of many"), 0);
+	snprintf(wanted, sizeof(wanted), "log: %u lines were lost here", 3000 - count(" of many that are long enough\n"));
+	CHECK_EQ(count(wanted), 1);
+	CHECK(strstr(said, wanted) < strstr(said, "somebody reads again\n"));
+	CHECK_EQ(count("somebody reads again\n"), 1);
+}
+
+/* A disk without room, then with. */
+static void disk_is_full(void)
+{
+	int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+
+	CHECK(full >= 0);
+	saved = dup(STDERR_FILENO);
+	dup2(full, STDERR_FILENO);
+	close(full);
+	log_error("one");
+	log_error("two");
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	begin();
+	log_error("three");
+	end();
+	CHECK_EQ(count("log: 2 lines were lost here"), 1);
+	CHECK_EQ(count("three\n"), 1);
+}
+
 int main(void)
 {
 	unsetenv("JOURNAL_STREAM");
@@ -192,5 +247,8 @@ int main(void)
 		limited);
 	test_run("each place that logs has a limit of its own [log-limit]", limited_lines);
 	test_run("lines of several threads do not mix", threads);
+	test_run("a reader that stands still holds nobody up, and is told how many lines it missed [log-no-wait]",
+		nobody_reads);
+	test_run("what a full disk did not take is told when there is room [log-no-wait]", disk_is_full);
 	return test_done();
 }
