@@ -477,23 +477,31 @@ static unsigned n_datagrams(uint32_t len, uint32_t segment)
 	return segment == 0 || len <= segment ? 1 : (len + segment - 1) / segment;
 }
 
+/* The entries among which this path may be: UDP_PATHS_TOGETHER from here on. */
+static struct udp_path *paths_for(struct udp_queue *q, const struct wg_addr *dst)
+{
+	unsigned hash = (2166136261u ^ dst->port) * 16777619u;
+
+	for (unsigned i = 0; i < sizeof(dst->bytes); i++)
+		hash = (hash ^ dst->bytes[i]) * 16777619u;
+	return &q->paths[(hash >> 16) * UDP_PATHS_TOGETHER % UDP_PATHS_MAX];
+}
+
+/* Segments this long, and longer ones, cannot go there as runs.  Another path may be forgotten. */
 static void path_refused(struct udp_queue *q, const struct wg_addr *dst, uint32_t segment)
 {
-	struct udp_path *p = NULL;
+	struct udp_path *set = paths_for(q, dst), *p = NULL, *oldest = &set[0];
 
-	for (unsigned i = 0; i < q->n_paths && !p; i++)
-		if (wg_addr_equal(&q->paths[i].dst, dst))
-			p = &q->paths[i];
-	if (!p && q->n_paths < UDP_PATHS_MAX) {
-		p = &q->paths[q->n_paths++];
-		p->segment = UINT32_MAX;
+	for (unsigned i = 0; i < UDP_PATHS_TOGETHER && !p; i++) {
+		if (wg_addr_equal(&set[i].dst, dst))
+			p = &set[i];
+		/* Free ones have 0 there. */
+		if (set[i].until_ns < oldest->until_ns)
+			oldest = &set[i];
 	}
-	/* Full: the one that would end first goes. */
 	if (!p) {
-		p = &q->paths[0];
-		for (unsigned i = 1; i < q->n_paths; i++)
-			if (q->paths[i].until_ns < p->until_ns)
-				p = &q->paths[i];
+		p = oldest;
+		q->n_paths += p->until_ns == 0;
 		p->segment = UINT32_MAX;
 	}
 	p->dst = *dst;
@@ -503,14 +511,18 @@ static void path_refused(struct udp_queue *q, const struct wg_addr *dst, uint32_
 
 static bool path_takes_runs(struct udp_queue *q, const struct wg_addr *dst, uint32_t segment)
 {
-	for (unsigned i = 0; i < q->n_paths; i++) {
-		if (!wg_addr_equal(&q->paths[i].dst, dst))
+	struct udp_path *set;
+
+	if (likely(!q->n_paths))
+		return true;
+	set = paths_for(q, dst);
+	for (unsigned i = 0; i < UDP_PATHS_TOGETHER; i++) {
+		if (!wg_addr_equal(&set[i].dst, dst))
 			continue;
-		if (now_ns() >= q->paths[i].until_ns) {
-			q->paths[i] = q->paths[--q->n_paths];
-			return true;
-		}
-		return segment < q->paths[i].segment;
+		if (now_ns() < set[i].until_ns)
+			return segment < set[i].segment;
+		set[i] = (struct udp_path){0};
+		q->n_paths--;
 	}
 	return true;
 }
@@ -673,16 +685,15 @@ static void send_failed(struct udp_queue *q, struct batch *b, int fd, struct pie
 	if (r == 0)
 		return;
 	if (run && r == -EIO) {
-		bool *gso = b->family == AF_INET6 ? &q->gso6 : &q->gso4;
-
 		/*
-		 * The way out has no checksum offload, or is an IPsec route: that does not change
-		 * soon.
+		 * The device that this path leaves by has no checksum offload, or IPsec is on the
+		 * way: of other paths it says nothing, and routes change.
 		 */
-		if (*gso)
-			log_info("udp: the kernel cannot segment on the way out: single datagrams family=%s",
+		if (!q->told_no_runs)
+			log_info("udp: the kernel cannot segment on the way to a peer: single datagrams family=%s",
 				b->family == AF_INET6 ? "ipv6" : "ipv4");
-		*gso = false;
+		q->told_no_runs = true;
+		path_refused(q, &p->m->to->dst, 0);
 		send_in_pieces(q, b, fd, p);
 	} else if (run && (r == -EMSGSIZE || r == -EINVAL)) {
 		/* A segment does not fit the path; alone, it is fragmented. */

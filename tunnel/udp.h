@@ -22,7 +22,8 @@
 #define UDP_SLOTS 8		/* messages per udp_receive(); each may hold 64 datagrams and more */
 #define UDP_SLOT_SIZE 65536u
 #define UDP_SEND_MAX 64		/* kernel messages per system call */
-#define UDP_PATHS_MAX 16
+#define UDP_PATHS_MAX 512	/* that are narrow, or cannot segment, at a time; more are tried twice */
+#define UDP_PATHS_TOGETHER 4	/* of them share a place */
 #define UDP_WAYS_MAX 64
 
 struct udp_config {
@@ -31,10 +32,10 @@ struct udp_config {
 	unsigned	workers;	/* 1..UDP_WORKERS_MAX */
 };
 
-/* A path on which the kernel refused a run. */
+/* A path on which the kernel refused a run.  All zero: a free entry. */
 struct udp_path {
 	struct wg_addr	dst;
-	uint32_t	segment;	/* the smallest that was refused */
+	uint32_t	segment;	/* the smallest that was refused; 0: there are no runs there at all */
 	uint64_t	until_ns;	/* CLOCK_MONOTONIC: not tried again before */
 };
 
@@ -58,7 +59,8 @@ struct udp_queue {
 	int			fd4, fd6;	/* [I] -1: the family is not there.  Poll them for POLLIN. */
 	bool			gso4, gso6;	/* [w] UDP_SEGMENT works */
 	unsigned		max_segments;	/* [I] per message */
-	unsigned		n_paths;	/* [w] */
+	bool			told_no_runs;	/* [w] the log knows that a path cannot segment */
+	unsigned		n_paths;	/* [w] entries in use */
 	struct udp_path		paths[UDP_PATHS_MAX];	/* [w] */
 	struct udp_counters	counters;	/* [w] */
 	const struct udp	*owner;		/* [I] */

@@ -467,6 +467,15 @@ static void missing_families(void)
 	in_child(no_v4);
 }
 
+static struct udp_path *path_to(struct udp_queue *q, const struct wg_addr *dst)
+{
+	for (unsigned i = 0; i < UDP_PATHS_MAX; i++)
+		if (wg_addr_equal(&q->paths[i].dst, dst))
+			return &q->paths[i];
+	DEMAND(!"the path is known");
+	return NULL;
+}
+
 /* A path that is narrower than the segments: lo with an MTU of 1280. */
 static void narrow(void)
 {
@@ -505,7 +514,7 @@ static void narrow(void)
 		DEMAND(a->queues[0].counters.refused_runs == refused + 1);
 		DEMAND(a->queues[0].gso4 && a->queues[0].gso6);
 		DEMAND(a->queues[0].n_paths == v6 + 1);
-		DEMAND(a->queues[0].paths[v6].segment == 1400);
+		DEMAND(path_to(&a->queues[0], &e.dst)->segment == 1400);
 		/* Smaller segments still travel as one. */
 		m.segment = 1000;
 		m.len = 10000;
@@ -514,7 +523,7 @@ static void narrow(void)
 		DEMAND(a->queues[0].counters.sends == refused + 1);
 		/* After a while runs are tried again. */
 		m.segment = 1400;
-		a->queues[0].paths[v6].until_ns = 1;
+		path_to(&a->queues[0], &e.dst)->until_ns = 1;
 		refused = a->queues[0].counters.refused_runs;
 		DEMAND(udp_send(&a->queues[0], &m, 1) == 0);
 		DEMAND(a->queues[0].counters.refused_runs == refused + 1);
@@ -548,6 +557,44 @@ static void many(void)
 	DEMAND(a->queues[0].counters.dropped == 0);
 	DEMAND(a->queues[0].counters.datagrams == 6 * UDP_PATHS_MAX);
 	udp_free(a);
+}
+
+/* As many as a hub has peers behind tunnels of their own: a run to each, and again.  None is tried twice. */
+static void several(void)
+{
+	struct udp_config c = {.workers = 1};
+	struct ifreq ifr = {.ifr_name = "lo", .ifr_mtu = 1280};
+	enum { paths = 100, rounds = 5 };
+	struct udp *a;
+
+	DEMAND(ioctl(socket(AF_INET, SOCK_DGRAM, 0), SIOCSIFMTU, &ifr) == 0);
+	DEMAND(udp_open(&c, &a) == 0);
+	for (unsigned round = 0; round < rounds; round++)
+		for (unsigned i = 0; i < paths; i++) {
+			struct wg_endpoint e = to("127.0.0.1", (uint16_t)(1 + i));
+			struct udp_message m = message(&e, 2800, 1400);
+
+			DEMAND(udp_send(&a->queues[0], &m, 1) == 0);
+		}
+	DEMAND(a->queues[0].n_paths == paths);
+	DEMAND(a->queues[0].counters.refused_runs == paths);
+	/* When their time is over they are free again. */
+	for (unsigned i = 0; i < UDP_PATHS_MAX; i++)
+		if (a->queues[0].paths[i].until_ns)
+			a->queues[0].paths[i].until_ns = 1;
+	for (unsigned i = 0; i < paths; i++) {
+		struct wg_endpoint e = to("127.0.0.1", (uint16_t)(1 + i));
+		struct udp_message m = message(&e, 200, 100);
+
+		DEMAND(udp_send(&a->queues[0], &m, 1) == 0);
+	}
+	DEMAND(a->queues[0].n_paths == 0);
+	udp_free(a);
+}
+
+static void several_paths(void)
+{
+	in_child(several);
 }
 
 static void many_paths(void)
@@ -647,6 +694,7 @@ int main(void)
 	if (own_namespace) {
 		test_run("a path too narrow for runs gets single datagrams, for a while [udp-narrow]", narrow_path);
 		test_run("more narrow paths than are remembered lose nothing [udp-narrow]", many_paths);
+		test_run("a hundred narrow paths are each refused once only [udp-narrow]", several_paths);
 		test_run("the mark is on every socket, and changes live [udp-mark]", marks);
 		test_run("a mark without the right to it is an error [udp-mark]", mark_refused);
 		test_run("an unreachable peer costs the others nothing", unreachable);
