@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
@@ -397,6 +398,8 @@ static void watch_ready(struct loop_source *source, uint32_t events)
 
 static int watch_file(struct uapi_server *s)
 {
+	char dir[sizeof(s->address.sun_path) + 1];
+
 	s->watch.ready = watch_ready;
 	s->watch.fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (s->watch.fd < 0)
@@ -404,6 +407,15 @@ static int watch_file(struct uapi_server *s)
 	if (inotify_add_watch(s->watch.fd, s->address.sun_path,
 		    IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_DONT_FOLLOW) < 0)
 		return errno == ENOENT ? -ESTALE : -errno;
+	/*
+	 * A directory that is renamed takes the file away without touching it.  Without the right to look
+	 * into it (an adopted socket in somebody's own) that goes unnoticed.
+	 */
+	memcpy(dir, s->address.sun_path, sizeof(s->address.sun_path));
+	dir[sizeof(s->address.sun_path)] = '\0';
+	if (inotify_add_watch(s->watch.fd, dirname(dir), IN_MOVE_SELF | IN_ONLYDIR) < 0 &&
+		errno != EACCES)
+		return -errno;
 	/* From here on no change is missed; was there one before? */
 	return file_is(s->address.sun_path, s->dev, s->ino) ? 0 : -ESTALE;
 }

@@ -293,6 +293,14 @@ static void told_when_gone(void)
 	serve();
 	CHECK_EQ(n_gone, 1);
 
+	/* The file is not touched, but nobody finds it there. */
+	start();
+	snprintf(moved, sizeof(moved), "%s.moved", dir);
+	CHECK_EQ(rename(dir, moved), 0);
+	serve();
+	CHECK_EQ(n_gone, 1);
+	CHECK_EQ(rename(moved, dir), 0);
+
 	/* Gone before anybody could watch. */
 	down();
 	CHECK_EQ(uapi_socket_listen(dir, "wg7", &fd), 0);
