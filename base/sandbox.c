@@ -68,8 +68,9 @@ static int allow_path(int ruleset_fd, const struct sandbox_path *p)
 	cleanup(close_fd) int fd = open(p->path, O_PATH | O_CLOEXEC | O_DIRECTORY);
 	struct path_beneath rule = {.parent_fd = fd};
 
+	/* What is not there, or cannot be reached anyway, needs no rule. */
 	if (fd < 0)
-		return 0;
+		return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : -errno;
 	if (p->access & SANDBOX_READ)
 		rule.allowed |= FS_READ_FILE | FS_READ_DIR | FS_EXECUTE;
 	if (p->access & SANDBOX_REMOVE)

@@ -59,6 +59,16 @@ static struct wg_now now(void)
 
 /* ---- what the device asks for ---- */
 
+/* There is no way to go on, and nobody to tell: leave nothing behind but the reason. */
+static _Noreturn void die(struct daemon *d, int error)
+{
+	log_error("random: the kernel gives none: %s", strerror(error));
+	uapi_server_free(d->server);
+	if (d->uapi_fd >= 0)
+		uapi_socket_remove(UAPI_SOCKET_DIR, d->name, d->uapi_fd);
+	_exit(1);
+}
+
 static void device_random(void *arg, void *buf, size_t len)
 {
 	uint8_t *p = buf;
@@ -67,7 +77,7 @@ static void device_random(void *arg, void *buf, size_t len)
 		ssize_t n = getrandom(p, len, 0);
 
 		if (n < 0 && errno != EINTR)
-			abort(); /* no key may be made without it */
+			die(arg, errno); /* no key may be made without it */
 		if (n > 0) {
 			p += n;
 			len -= (size_t)n;
@@ -84,13 +94,18 @@ static void device_wake(void *arg)
 
 static void send_effects(struct daemon *d, struct udp_message m[], struct wg_peer *peers[], unsigned n)
 {
+	unsigned dropped;
+
 	if (!n || !d->udp)
 		return;
-	if (udp_send(&d->udp->control, m, n))
+	dropped = udp_send(&d->udp->control, m, n);
+	if (dropped) {
+		wg_device_drop(d->device, WG_DROP_SEND_FAILED, dropped);
 		for (unsigned i = 0; i < n; i++)
 			if (m[i].error)
 				log_limited(LOG_LEVEL_VERBOSE, "udp: cannot send: %s",
 					strerror(-m[i].error));
+	}
 	for (unsigned i = 0; i < n; i++)
 		if (m[i].source_refused && peers[i])
 			wg_peer_clear_source(d->device, peers[i]);

@@ -26,8 +26,9 @@ static const char *open_error(int r)
 	case EBUSY:
 		return "an interface of this name exists already";
 	case EPERM:
-	case EACCES:
 		return "it takes CAP_NET_ADMIN: run it as root";
+	case EACCES:
+		return "/dev/net/tun may not be opened: run it as root, and give a container the device";
 	case ENOENT:
 		return "there is no /dev/net/tun: load the module tun, or give the container the device";
 	case ENODEV:
@@ -143,7 +144,10 @@ static int serve(const struct options *o, const struct environment *env)
 		return r;
 	}
 	process_ready(ready_fd, env->log_level_set);
-	return daemon_run(d);
+	r = daemon_run(d);
+	if (r < 0)
+		log_error("cannot go on: %s", strerror(-r));
+	return r;
 }
 
 int main(int argc, char *argv[])

@@ -40,6 +40,7 @@ struct worker {
 	uint16_t		 port;
 	pthread_t		 thread;
 	bool			 started;
+	bool			 deaf;		/* the sockets could not be watched: to be tried again */
 	int			 epoll_fd, event_fd;
 	uint64_t		 now_ns;
 	struct icmp_limit	 icmp_limit;
@@ -364,12 +365,26 @@ static void from_udp(struct worker *w, int fd)
 
 /* ---- the thread ---- */
 
-static void watch(struct worker *w, int fd)
+static int watch(struct worker *w, int fd)
 {
 	struct epoll_event ev = {.events = EPOLLIN, .data.fd = fd};
 
-	if (fd >= 0 && epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0)
-		log_error("epoll: cannot watch a descriptor: %s", strerror(errno));
+	return fd < 0 || epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &ev) == 0 || errno == EEXIST
+		? 0
+		: -errno;
+}
+
+/* The sockets of this worker.  Without them it is deaf, so it tries until it has them. */
+static void watch_sockets(struct worker *w)
+{
+	int r = watch(w, w->udp->fd4), r6 = watch(w, w->udp->fd6);
+
+	r = r < 0 ? r : r6;
+	if (r < 0)
+		log_limited(LOG_LEVEL_ERROR,
+			"epoll: cannot watch the sockets: %s; trying again every second",
+			strerror(-r));
+	w->deaf = r < 0;
 }
 
 /* Closed sockets leave epoll by themselves, but the control thread closes them only after this. */
@@ -402,10 +417,9 @@ static bool park(struct worker *w, unsigned number)
 	pthread_mutex_unlock(&p->lock);
 	if (read(w->event_fd, &unused, sizeof(unused)) < 0 && errno != EAGAIN)
 		log_error("eventfd: %s", strerror(errno));
-	if (w->udp && !stop) {
-		watch(w, w->udp->fd4);
-		watch(w, w->udp->fd6);
-	}
+	w->deaf = false;
+	if (w->udp && !stop)
+		watch_sockets(w);
 	return !stop;
 }
 
@@ -429,8 +443,11 @@ static void *run(void *arg)
 	pthread_setname_np(pthread_self(), name);
 	while (park(w, number)) {
 		while (!atomic_load_explicit(&w->path->interrupt, memory_order_acquire)) {
-			int n = epoll_wait(w->epoll_fd, events, array_size(events), -1);
+			int n = epoll_wait(
+				w->epoll_fd, events, array_size(events), w->deaf ? 1000 : -1);
 
+			if (unlikely(w->deaf))
+				watch_sockets(w);
 			wg_worker_online(w->wg);
 			w->now_ns = boottime_ns();
 			for (int i = 0; i < n; i++) {
@@ -476,8 +493,8 @@ static int worker_start(struct path *p, unsigned i)
 	if (r < 0)
 		return r;
 	join_init(&w->join, tun_join_flags(p->config.tun), write_joined, w);
-	watch(w, w->event_fd);
-	watch(w, w->tun->fd);
+	if ((r = watch(w, w->event_fd)) < 0 || (r = watch(w, w->tun->fd)) < 0)
+		return r;
 	r = -pthread_create(&w->thread, NULL, run, w);
 	w->started = r == 0;
 	return r;

@@ -98,8 +98,9 @@ int tun_open(const char *name, unsigned queues, struct tun **ret)
 		struct tun_queue *q = &t->queues[i];
 
 		q->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+		/* A container that may not have the device says EPERM. */
 		if (q->fd < 0)
-			return -errno;
+			return errno == EPERM ? -EACCES : -errno;
 		/*
 		 * The first queue makes the device; without EXCL it would join the queues of
 		 * another program's.

@@ -32,8 +32,8 @@ struct tun {
 /*
  * tun_open(name, queues, ret): create the device ${name} ("" or with "%d": the kernel chooses) with
  * 1..TUN_QUEUES_MAX queues, all offloads that the kernel takes, and MTU 1420.  Errors: -EBUSY
- * another program has it, or another kind of interface bears the name; -EPERM; -ENOENT no
- * /dev/net/tun; -ENODEV the module is missing; -ENAMETOOLONG; -EINVAL.
+ * another program has it, or another kind of interface bears the name; -EPERM no CAP_NET_ADMIN;
+ * -EACCES /dev/net/tun may not be opened; -ENOENT there is none; -ENODEV the module is missing; -ENAMETOOLONG; -EINVAL.
  */
 int tun_open(const char *name, unsigned queues, struct tun **ret);
 

@@ -558,6 +558,17 @@ static void hostile(void)
 	sim_free(s);
 }
 
+static void owner_drops(void)
+{
+	struct sim *s = sim_session(2);
+
+	wg_worker_drop(wg_device_worker(s->hosts[0].device, 1), WG_DROP_SEND_FAILED, 2);
+	wg_device_drop(s->hosts[0].device, WG_DROP_SEND_FAILED, 3);
+	CHECK_EQ(sim_drops(s, 0, WG_DROP_SEND_FAILED), 5);
+	CHECK_EQ(sim_drops(s, 1, WG_DROP_SEND_FAILED), 0);
+	sim_free(s);
+}
+
 static const struct sim_test tests[] = {
 	{"messages have their sizes, data is padded to 16 and never beyond the MTU [const-message-sizes] [tx-padding-16] "
 	 "[tx-padding-mtu] [tx-padding-over-mtu] [rx-trim]", sizes},
@@ -580,6 +591,7 @@ static const struct sim_test tests[] = {
 	{"the endpoint follows data, port and handshakes [roam-data] [roam-data-new-port] [roam-handshake] "
 	 "[endpoint-set-no-source]", roaming},
 	{"the longest allowed IP chooses the peer [tx-route] [trie-longest] [trie-default] [trie-families] [tx-not-ip]", route},
+	{"what the owner could not send is counted with the workers' drops [drop-counted-control]", owner_drops},
 	{"arbitrary bytes leave sessions working [rx-hostile]", hostile},
 };
 
