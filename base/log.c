@@ -69,7 +69,8 @@ static bool put(const char *line, size_t len)
 }
 
 /* A whole line; what came from outside must not break it.  Its length. */
-static size_t make(char line[LINE_MAX_LEN], enum log_level level, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static size_t make(
+	char line[LINE_MAX_LEN], enum log_level level, const char *fmt, va_list ap)
 {
 	static const char *const priority[] = {
 		[LOG_LEVEL_SILENT] = "",
