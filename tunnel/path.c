@@ -130,26 +130,37 @@ static uint8_t *reserve(struct worker *w, const struct wg_tx_run *run, uint8_t t
 	return o->data + o->len - len;
 }
 
-/* Our own outer packet came back: the route to the endpoint leads into the tunnel. */
+/*
+ * Our own outer packet came back: the route to the endpoint leads into the tunnel.  Too long for it,
+ * it comes in fragments, of which the first tells; those behind it are shorter, and come back as
+ * whole packets.
+ */
 static bool is_loop(const struct worker *w, const uint8_t *packet, size_t len,
 	const struct wg_endpoint *to)
 {
-	const uint8_t *udp, *dst;
+	const uint8_t *end = packet + len, *udp, *dst;
+	uint8_t protocol;
 
 	if (packet[0] >> 4 == 4) {
 		udp = packet + (packet[0] & 15) * 4;
 		dst = packet + 16;
-		if (packet[9] != IPPROTO_UDP || to->dst.family != AF_INET ||
-			memcmp(dst, to->dst.bytes, 4))
+		protocol = packet[9];
+		if (to->dst.family != AF_INET || memcmp(dst, to->dst.bytes, 4) ||
+			get_be16(packet + 6) & IP_OFFMASK)
 			return false;
 	} else {
 		udp = packet + sizeof(struct ip6_hdr);
 		dst = packet + 24;
-		if (packet[6] != IPPROTO_UDP || to->dst.family != AF_INET6 ||
-			memcmp(dst, to->dst.bytes, 16))
+		protocol = packet[6];
+		if (to->dst.family != AF_INET6 || memcmp(dst, to->dst.bytes, 16))
 			return false;
+		if (protocol == IPPROTO_FRAGMENT && udp + sizeof(struct ip6_frag) <= end &&
+			!(get_be16(udp + 2) & ~7)) {
+			protocol = udp[0];
+			udp += sizeof(struct ip6_frag);
+		}
 	}
-	return udp + 4 <= packet + len && get_be16(udp) == w->port &&
+	return protocol == IPPROTO_UDP && udp + 4 <= end && get_be16(udp) == w->port &&
 	       get_be16(udp + 2) == to->dst.port;
 }
 
