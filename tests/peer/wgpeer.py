@@ -388,7 +388,9 @@ class UdpPeer(Peer):
         v6 = ":" in (self.endpoint or bind)[0]
         s = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM)
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        if not v6:
+        if v6:
+            s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS, 1)
+        else:
             s.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
         s.bind(bind or (("::" if v6 else "0.0.0.0"), 0))
         return s
@@ -413,7 +415,7 @@ class UdpPeer(Peer):
         sock, end = sock or self.sock, time.monotonic() + timeout
         while select.select([sock], [], [], max(0, end - time.monotonic()))[0]:
             msg, anc, _, self.source = sock.recvmsg(65535, 256)
-            self.tos = next((d[0] for lv, ty, d in anc if lv == socket.IPPROTO_IP and ty == socket.IP_TOS), None)
+            self.tos = tos_of(anc)
             if want is None or kind(msg) in ((want,) if isinstance(want, str) else want):
                 return msg
         return None
@@ -459,6 +461,12 @@ class UdpPeer(Peer):
         while (msg := self.recv(max(0, end - time.monotonic()), "data")) is not None:
             return self.open(msg)
         return None
+
+
+def tos_of(anc):
+    """The type-of-service byte, or traffic class, in the ancillary data of recvmsg(); None if it is not there."""
+    return next((d[0] for level, kind_, d in anc if (level, kind_) in (
+        (socket.IPPROTO_IP, socket.IP_TOS), (socket.IPPROTO_IPV6, socket.IPV6_TCLASS))), None)
 
 
 # --- inner packets
