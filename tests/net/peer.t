@@ -217,6 +217,42 @@ def initiation_from_daemon(wire):
         wire.d.set("public_key=" + point.hex(), "remove=true")
 
 
+def configured(wire):
+    """What a set does after the last line of a peer."""
+    q = wire.peer(endpoint=True, lines=["persistent_keepalive_interval=3000"])
+    ok(q.recv(2, "initiation") is not None, "a peer that is set with endpoint and keepalive is started at once [uapi-post-config]")
+    q = wire.peer(endpoint=True)
+    ok(q.silence(), "one without a keepalive is not [uapi-post-config]", w.kind(q.heard or b""))
+    q.handshake()
+    public = "public_key=" + q.key.public.hex()
+    for interval, want in ((3000, "keepalive"), (3000, None), (2000, None), (0, None), (3000, "keepalive")):
+        q.drain()
+        wire.d.set(public, "persistent_keepalive_interval=%d" % interval)
+        got = q.recv(2 if want else 0.25)
+        ok((w.kind(got) if got else None) == want and q.silence(), "keepalive %d after that: %s at once [uapi-post-config] "
+           "[timer-persistent-turned-on]" % (interval, want or "nothing"), w.kind(got or b""), w.kind(q.heard or b""))
+    # Each peer of one request has its turn, also when another's lines follow.
+    a, b = wire.peer(), wire.peer()
+    wire.d.set(*[x for p in (a, b) for x in ("public_key=" + p.key.public.hex(), "endpoint=10.0.0.1:%d" % p.port,
+                                            "persistent_keepalive_interval=3000")])
+    ok(all(p.recv(2, "initiation") for p in (a, b)), "two peers of one request are started [uapi-post-config]")
+    # Before an error too.
+    a = wire.peer()
+    wire.d.ask("set=1\npublic_key=%s\nendpoint=10.0.0.1:%d\npersistent_keepalive_interval=3000\nx=1\n\n" % (
+        a.key.public.hex(), a.port))
+    ok(a.recv(2, "initiation") is not None, "and one whose lines end in an error [uapi-post-config] [uapi-error-keeps]")
+    # Waiting packets.
+    private = wire.key.private.hex()
+    wire.d.set("private_key=" + w.ZERO.hex())
+    q = wire.peer(endpoint=True)
+    waiting = q.push_only()
+    ok(q.silence(), "without a private key packets wait and nothing is sent [uapi-post-config]", w.kind(q.heard or b""))
+    wire.d.set("private_key=" + private, "public_key=" + q.key.public.hex())
+    q.answer()
+    got = q.recv_data()
+    ok(got and waiting in got[1], "and go out when it is set [uapi-post-config] [key-first-sends-staged]", got)
+
+
 def confirmation(wire):
     p = wire.peer()
     s = p.handshake(confirm=False)
@@ -549,7 +585,7 @@ def inner_v6(wire):
 
 def test():
     wire = Wire()
-    for part in (bad_initiations, psk, bad_responses, initiation_from_daemon, confirmation, data, sending, roaming,
+    for part in (bad_initiations, psk, bad_responses, initiation_from_daemon, configured, confirmation, data, sending, roaming,
                  counters, lifecycle, inner_v6):
         t = time.monotonic()
         part(wire)

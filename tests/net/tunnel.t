@@ -68,11 +68,13 @@ ok "with the same pre-shared key on both sides the tunnel works [psk]" \
 # What no peer may carry, and a peer that cannot be reached, is told to the sender.
 ip -n a route add 192.168.242.0/24 dev wg1
 ip -n a route add fd00:242::/64 dev wg1
-unreachable() { in_ns a ping -n -c 1 -W 2 "$1" | grep -qi 'unreachable'; }
-ok "a packet for no peer is answered with ICMP unreachable [tx-no-peer-icmp4]" unreachable 192.168.242.9
-ok "and with ICMPv6 unreachable [tx-no-peer-icmp6]" unreachable fd00:242::9
+# A second is plenty, ten are waited for.
+unreachable() { in_ns a ping -n -c 1 -W 10 "$1" | grep -E "$2"; }
+host='^From .* Destination Host Unreachable' address='^From .* Address unreachable'
+ok "a packet for no peer is answered with ICMP unreachable [tx-no-peer-icmp4]" unreachable 192.168.242.9 "$host"
+ok "and with ICMPv6 unreachable [tx-no-peer-icmp6]" unreachable fd00:242::9 "$address"
 wg set wg1 peer "$(wg genkey | wg pubkey)" allowed-ips 192.168.242.0/24,fd00:242::/64
 ok "a packet for a peer without endpoint is answered with ICMP unreachable [tx-no-endpoint-icmp]" \
-	unreachable 192.168.242.9
-ok "and with ICMPv6 unreachable [tx-no-endpoint-icmp]" unreachable fd00:242::9
+	unreachable 192.168.242.9 "$host"
+ok "and with ICMPv6 unreachable [tx-no-endpoint-icmp]" unreachable fd00:242::9 "$address"
 lab_end

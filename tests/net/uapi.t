@@ -28,7 +28,8 @@ def test():
 
     path = "/var/run/wireguard/wg1.sock"
     mode, dmode = os.stat(path).st_mode, os.stat(os.path.dirname(path)).st_mode
-    same((stat.S_ISSOCK(mode), mode & 0o077, dmode & 0o022), (True, 0, 0), "the socket is its owner's only [uapi-socket-path]")
+    same((stat.S_ISSOCK(mode), oct(mode & 0o777), oct(dmode & 0o777)), (True, "0o700", "0o755"),
+         "the socket is its owner's only, its directory for all to look into [uapi-socket-path]")
 
     # Conversations.
     first = get()
@@ -69,6 +70,8 @@ def test():
     same((s("listen_port=51820"), d.get()[0].get("listen_port")), (OK, "51820"), "the port is kept while down [uapi-listen-port]")
     same((s("fwmark=4294967295"), d.get()[0].get("fwmark")), (OK, "4294967295"), "a mark has 32 bits [uapi-fwmark]")
     same((s("fwmark=0"), "fwmark" in get()), (OK, False), "mark 0 is none [uapi-fwmark]")
+    same(lab.run("ss -Hlun", "d"), "", "down, nothing is bound [uapi-listen-port]")
+    s("fwmark=42")
     lab.run("ip -n d link set wg1 up")
 
     def ports():
@@ -77,7 +80,16 @@ def test():
     lab.wait_for(ports)
     same(ports(), [51820], "the port is bound when the link comes up [uapi-listen-port]")
     same(len(lab.run("ss -Hlun", "d").splitlines()) >= 2, True, "for IPv4 and IPv6 [sock-one-port]")
+
+    def marks():
+        """The marks of all sockets, in both families."""
+        return {x.split("fwmark:")[1].split()[0] if "fwmark:" in x else "none" for x in lab.run("ss -Hluen", "d").splitlines()
+                if x.startswith("UNCONN")}
+    same(marks(), {"0x2a"}, "with the mark that was set before [uapi-fwmark] [sock-mark]")
+    same((s("fwmark=43"), marks()), (OK, {"0x2b"}), "a new mark is on them at once [uapi-fwmark] [sock-mark]")
     same((s("listen_port=51821"), ports()), (OK, [51821]), "a new port is bound at once [uapi-listen-port]")
+    same(marks(), {"0x2b"}, "and has the mark [sock-mark]")
+    same((s("fwmark=0"), marks()), (OK, {"none"}), "which can be taken off [uapi-fwmark] [sock-mark]")
     busy = lab.udp_socket("d", "0.0.0.0", 51900)
     same(s("listen_port=51900"), IN_USE, "a port that is taken is -98 [uapi-error-bind] [sock-port-busy]")
     busy6 = lab.udp_socket("d", "::", 51901)
@@ -99,7 +111,7 @@ def test():
     same(s("public_key=" + K[0], "allowed_ip=10.1.2.3/16", "allowed_ip=fd00:1:2:3::4/32", "allowed_ip=10.9.9.9/32"), OK,
          "a peer is created [uapi-set]")
     p = d.get()[1][K[0]]
-    same(p["allowed_ip"], ["10.1.0.0/16", "fd00:1::/32", "10.9.9.9/32"], "its prefixes are masked, and in the order of their insertion [trie-mask] [trie-order]")
+    same(p["allowed_ip"], ["10.1.0.0/16", "fd00:1::/32", "10.9.9.9/32"], "its prefixes are masked, and in the order of their insertion [uapi-allowed-ip] [trie-mask] [trie-order]")
     same((p["preshared_key"], p["protocol_version"], "endpoint" in p), ("0" * 64, "1", False),
          "a peer always has a pre-shared key and a version, and no endpoint that is not known [uapi-get-optional]")
     body = get().split("public_key=")[1]

@@ -773,7 +773,7 @@ int main(void)
 		every_byte_of_a_key);
 	test_run("endpoints are numbers, with scope and in brackets where IPv6 [uapi-endpoint-v4] [uapi-endpoint-v6] [uapi-endpoint-name]", endpoints);
 	test_run("a line without '=' is -71 [uapi-error-protocol]", no_equals);
-	test_run("a port or mark that is refused is -98, anything else -55 [uapi-error-bind]", host_errors);
+	test_run("a port or mark that is refused is -98, anything else -55 [uapi-error-bind] [uapi-error-other]", host_errors);
 	test_run("after an error the rest of the request is swallowed and the connection goes on [uapi-error-swallow]",
 		after_an_error);
 	test_run("requests may come byte by byte and back to back [uapi-several-operations]", byte_by_byte);
@@ -783,7 +783,7 @@ int main(void)
 	test_run("a request is applied whole or, without its blank line, not at all [uapi-many-clients]",
 		whole_requests);
 	test_run("a line longer than the bound is -22 [uapi-bounds]", long_lines);
-	test_run("a request longer than the bound is refused as a whole [uapi-bounds]", too_long);
+	test_run("a request longer than the bound is refused as a whole [uapi-bounds] [uapi-error-other]", too_long);
 	test_run("what all clients have waiting is bounded [uapi-bounds]", all_clients_bound);
 	test_run("who asks on and on without reading is refused [uapi-bounds]", answers_not_taken);
 	test_run("get shows everything in the order that wg expects, peers as they were added [uapi-get]",

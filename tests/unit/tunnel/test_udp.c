@@ -686,13 +686,13 @@ int main(void)
 	test_run("IPv4 and IPv6 alternate without leaving traces in each other [udp-families]", families_alternate);
 	test_run("TOS and traffic class travel with every datagram [udp-tos]", tos_travels);
 	test_run("all sockets share a port, and nobody else gets it [udp-port]", ports);
-	test_run("a port of which one family is taken is refused [udp-port]", port_half_used);
+	test_run("a port of which one family is taken is refused [udp-port] [sock-port-busy]", port_half_used);
 	test_run("a bad number of workers is refused", bad_configs);
 	test_run("senders are spread over the workers' sockets", workers_share);
 	test_run("empty datagrams travel, oversized ones are dropped alone", empty_and_long);
-	test_run("one family is enough, none is not [udp-one-family]", missing_families);
+	test_run("one family is enough, none is not [udp-one-family] [sock-no-v6]", missing_families);
 	if (own_namespace) {
-		test_run("a path too narrow for runs gets single datagrams, for a while [udp-narrow]", narrow_path);
+		test_run("a path too narrow for runs gets single datagrams, for a while [udp-narrow] [sock-gso-fallback]", narrow_path);
 		test_run("more narrow paths than are remembered lose nothing [udp-narrow]", many_paths);
 		test_run("a hundred narrow paths are each refused once only [udp-narrow]", several_paths);
 		test_run("the mark is on every socket, and changes live [udp-mark]", marks);
