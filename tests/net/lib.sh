@@ -69,13 +69,12 @@ lab_logs()
 # lab_end: the plan, and the verdict as exit status.
 lab_end()
 {
-	local name
+	local name dead=''
 
 	for name in "${!wg_pid[@]}"; do
-		wg_alive "$name" || {
-			tap 1 "daemon $name is still running at the end [no-crash]"
-		}
+		wg_alive "$name" || dead+=" $name"
 	done
+	((${#wg_pid[@]})) && is "no daemon has died before the end [no-crash]" "$dead" ""
 	((tap_failed)) && lab_logs
 	echo "1..$tap_count"
 	kill "$lab_guard" 2>/dev/null
