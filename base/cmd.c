@@ -318,8 +318,7 @@ static void put_option_row(const struct cmd_option *o, struct buf *ret)
 	buf_puts(&text, o->help);
 	if (o->metavar) {
 		buf_printf(&left, "=%s", o->metavar);
-		if (!o->each)
-			value_range(&o->value, &range);
+		value_range(&o->value, &range);
 		if (range.len)
 			buf_printf(&text, ": %s", buf_str(&range));
 		if (o->value.fallback)
@@ -366,8 +365,7 @@ static void dump_option_row(const char *path, const struct cmd_option *o, struct
 	cleanup(buf_done) struct buf range = buf_of_max(TEXT_MAX);
 	const char *kind = enum_name(&value_kind_enum, o->value.kind);
 
-	if (!o->each)
-		value_range(&o->value, &range);
+	value_range(&o->value, &range);
 	buf_printf(ret, "option\t%s\t--%s\t%s\t%s%s\t%s\t%s\t%s\t%s\t%s\n", path, o->name,
 		o->letter ? (char[]){'-', o->letter, 0} : "-", o->alias ? "--" : "",
 		or_dash(o->alias), or_dash(o->metavar), o->metavar ? kind : "-",

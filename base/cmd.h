@@ -30,7 +30,10 @@ struct cmd_option {
 	const char	*alias;		/* another long name, not shown in help; or NULL */
 	const char	*metavar;	/* "N" in --workers=N; NULL: the option is a switch */
 	struct value	 value;		/* of any kind; without metavar VALUE_BOOL */
-	/* Instead of value, as value_parse(): called each time; text is NULL for a switch. */
+	/*
+	 * Instead of value, as value_parse(): called each time; text is NULL for a switch.  A kind
+	 * and type in value are then for help and completion only.
+	 */
 	int (*each)(void *into, const char *text, struct buf *why);
 	const char	*help;		/* without full stop */
 };

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/value.h"
 #include "crypto/aead.h"
+#include "tunnel/fast_path.h"
 #include "tunnel/options.h"
 #include "wg/cookie.h"
 #include "wg/device.h"
@@ -25,6 +26,7 @@
 	X(aead_backend, AEAD_BACKEND_LIST, PUBLIC, ENUM)                                                 \
 	X(cookie_verdict, COOKIE_VERDICT_LIST, PUBLIC, ENUM)                                             \
 	X(ctl_kind, CTL_KIND_LIST, PUBLIC, ENUM)                                                         \
+	X(fast_path, FAST_PATH_LIST, PUBLIC, FLAGS)                                                      \
 	X(flags_boundary, FLAGS_BOUNDARY_LIST, INTERNAL, ENUM)                                           \
 	X(index_type, INDEX_TYPE_LIST, INTERNAL, ENUM)                                                   \
 	X(log_level, LOG_LEVEL_LIST, PUBLIC, ENUM)                                                       \

@@ -156,19 +156,22 @@ static void check_thing_line(const uint8_t *data, size_t len)
 static void check_options(const uint8_t *data, size_t len)
 {
 	cleanup(words_done) struct words w = words_of(data, len);
-	cleanup(free_ptr) char *said = NULL;
+	cleanup(free_ptr) char *said = NULL, *variable = NULL;
 	size_t said_len = 0;
 	struct options o;
 	FILE *err;
 	int r;
 
+	/* The second word is also what the variable holds. */
+	if (w.argc > 2 && !(variable = strdup(w.argv[2])))
+		abort();
 	/* These end the process. */
 	if (w.argc > 1 && (!strncmp(w.argv[1], "--completion", 12) || !strcmp(w.argv[1], "--dump-options")))
 		return;
 	err = open_memstream(&said, &said_len);
 	if (!err)
 		abort();
-	r = options_parse(w.argc, w.argv, &o, err);
+	r = options_parse(w.argc, w.argv, w.argc > 2 ? variable : NULL, &o, err);
 	fclose(err);
 	if (r < 0) {
 		MUST(r == -EINVAL && said_len && said[said_len - 1] == '\n');
@@ -177,6 +180,8 @@ static void check_options(const uint8_t *data, size_t len)
 	}
 	MUST(r == 0 && !said_len && enum_name(&options_action_enum, o.action));
 	MUST((o.action == OPTIONS_RUN) == (o.name != NULL));
+	MUST(!(o.without & ~(unsigned)FAST_PATH_ALL) && memchr(o.bind.device, 0, sizeof(o.bind.device)));
+	MUST(memchr(o.bind.v6.scope, 0, sizeof(o.bind.v6.scope)) && !o.bind.v4.scope[0]);
 	if (o.name) {
 		MUST(options_name_valid(o.name) && o.name >= w.text && o.name < w.text + w.len);
 		MUST(*o.name && strlen(o.name) <= 15 && fuzz_printable(o.name, strlen(o.name)));

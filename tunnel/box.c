@@ -75,6 +75,7 @@ static const struct sandbox_call running[] = {
 	CALL(getsockname),
 	CALL(getsockopt),
 	OPTION(SOL_SOCKET, SO_MARK),
+	OPTION(SOL_SOCKET, SO_BINDTODEVICE),
 	OPTION(SOL_SOCKET, SO_RCVBUF),
 	OPTION(SOL_SOCKET, SO_SNDBUF),
 	OPTION(SOL_SOCKET, SO_RCVBUFFORCE),

@@ -7,6 +7,7 @@
 #include "tunnel/uapi_server.h"
 #include "tunnel/udp.h"
 
+#include "base/buf.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -38,7 +39,10 @@ struct daemon {
 	bool			 link_up;
 	uint16_t		 port;		/* as configured or chosen; 0: choose */
 	uint32_t		 fwmark;
+	unsigned		 without;	/* FAST_PATH_... */
+	struct bind		 bind;
 	uint64_t		 bind_retry_ns;	/* UINT64_MAX: not waiting */
+	int			 bind_error;	/* the one that was told; 0: none */
 	uint64_t		 deadline_ns;
 	const char		*name;
 };
@@ -143,9 +147,27 @@ static void run_device(struct daemon *d)
 
 /* ---- link and sockets ---- */
 
+static void put_bind(const struct bind *b, struct buf *ret)
+{
+	const struct bind_address *addresses[] = {&b->v4, &b->v6};
+
+	for (size_t i = 0; i < array_size(addresses); i++) {
+		if (addresses[i]->family)
+			buf_puts(ret, " address=");
+		bind_address_format(addresses[i], ret);
+	}
+	if (b->device[0])
+		buf_printf(ret, " device=%s", b->device);
+}
+
 static int open_sockets(struct daemon *d, uint16_t port)
 {
-	struct udp_config config = {.port = port, .mark = d->fwmark, .workers = d->tun->n_queues};
+	struct udp_config config = {.port = port,
+		.mark = d->fwmark,
+		.workers = d->tun->n_queues,
+		.without = d->without,
+		.bind = d->bind};
+	cleanup(buf_done) struct buf where = buf_of_max(256);
 	struct udp *new = NULL;
 	int r = udp_open(&config, &new);
 
@@ -158,7 +180,8 @@ static int open_sockets(struct daemon *d, uint16_t port)
 	d->port = new->port;
 	path_resume(d->path, new);
 	wg_peer_clear_source(d->device, NULL);
-	log_info("udp: listening port=%u", d->port);
+	put_bind(&d->bind, &where);
+	log_info("udp: listening port=%u%s", d->port, buf_str(&where));
 	return 0;
 }
 
@@ -170,20 +193,51 @@ static void close_sockets(struct daemon *d)
 	path_resume(d->path, NULL);
 }
 
-static void go_up(struct daemon *d)
+static const char *bind_error(const struct bind *b, int r)
+{
+	if (r == -EADDRNOTAVAIL && b->v4.family && b->v6.family)
+		return "one of the addresses is on no interface here";
+	if (r == -EADDRNOTAVAIL)
+		return "the address is on no interface here";
+	if (r == -ENODEV)
+		return "there is no such interface";
+	if (r == -EPERM && b->device[0])
+		return "binding to a device takes Linux 5.7 or CAP_NET_RAW";
+	return strerror(-r);
+}
+
+/* Each reason is told once, not each try. */
+static void bind_failed(struct daemon *d, int r)
+{
+	cleanup(buf_done) struct buf where = buf_of_max(256);
+
+	put_bind(&d->bind, &where);
+	if (d->bind_error != r)
+		log_error("udp: cannot bind port %u: %s; trying again every %u s%s", d->port,
+			bind_error(&d->bind, r), (unsigned)(BIND_RETRY_NS / NS_PER_S),
+			buf_str(&where));
+	d->bind_error = r;
+	d->bind_retry_ns = clock_ns(CLOCK_BOOTTIME) + BIND_RETRY_NS;
+}
+
+static void stop_binding(struct daemon *d)
+{
+	d->bind_retry_ns = UINT64_MAX;
+	d->bind_error = 0;
+}
+
+static int go_up(struct daemon *d)
 {
 	int r = open_sockets(d, d->port);
 
 	if (r < 0) {
-		if (d->bind_retry_ns == UINT64_MAX)
-			log_error("udp: cannot bind port %u: %s; trying again every %u s", d->port,
-				strerror(-r), (unsigned)(BIND_RETRY_NS / NS_PER_S));
-		d->bind_retry_ns = clock_ns(CLOCK_BOOTTIME) + BIND_RETRY_NS;
-		return;
+		bind_failed(d, r);
+		return r;
 	}
-	d->bind_retry_ns = UINT64_MAX;
+	stop_binding(d);
 	wg_device_up(d->device, now());
 	run_device(d);
+	return 0;
 }
 
 static void link_went_up(void *arg)
@@ -201,7 +255,7 @@ static void link_went_down(void *arg)
 
 	log_info("link: down");
 	d->link_up = false;
-	d->bind_retry_ns = UINT64_MAX;
+	stop_binding(d);
 	wg_device_down(d->device);
 	drain(d);
 	close_sockets(d);
@@ -231,7 +285,11 @@ static void link_gone(void *arg)
 static void routes_changed(void *arg)
 {
 	struct daemon *d = arg;
+	uint32_t device = d->udp && d->bind.device[0] ? if_nametoindex(d->bind.device) : 0;
 
+	/* A device that was deleted and made again is another, to which no socket is bound. */
+	if (device && device != d->udp->device_ifindex)
+		(void)open_sockets(d, d->port);
 	if (d->udp)
 		udp_routes_changed(d->udp);
 }
@@ -252,8 +310,8 @@ static int host_set_listen_port(void *arg, uint16_t port)
 		d->port = port;
 	} else if (!d->udp) {
 		d->port = port;
-		go_up(d);
-		r = d->udp ? 0 : -EADDRINUSE;
+		d->bind_error = 0;
+		r = go_up(d);
 	} else if (port != d->port) {
 		r = open_sockets(d, port);
 	}
@@ -455,6 +513,8 @@ int daemon_new(const struct daemon_config *config, struct daemon **ret)
 	d->uapi_fd = config->uapi_fd;
 	d->name = config->name;
 	d->wake.fd = d->signals.fd = -1;
+	d->without = config->without;
+	d->bind = config->bind;
 	d->bind_retry_ns = UINT64_MAX;
 	if ((r = make_sources(d)) < 0 || (r = make_device(d)) < 0 || (r = make_path(d)) < 0 ||
 		(r = make_uapi(d)) < 0 || (r = make_link(d)) < 0)

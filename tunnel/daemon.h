@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "tunnel/bind.h"
 #include "tunnel/tun.h"
 
 struct daemon;
@@ -15,6 +16,8 @@ struct daemon_config {
 	struct tun	*tun;		/* owned by the daemon from the call on, also when it fails */
 	int		 uapi_fd;	/* listening; likewise */
 	const char	*name;		/* of the socket */
+	unsigned	 without;	/* pieces of the fast path: FAST_PATH_... */
+	struct bind	 bind;
 };
 
 /*

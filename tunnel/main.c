@@ -45,7 +45,7 @@ static int get_tun(const struct options *o, const struct environment *env, struc
 	if (env->tun_fd >= 0) {
 		r = process_adopt_fd(env->tun_fd);
 		if (r >= 0)
-			r = tun_adopt(env->tun_fd, ret);
+			r = tun_adopt(env->tun_fd, o->without, ret);
 		if (r >= 0)
 			r = tun_set_mtu((*ret)->name, TUN_MTU_DEFAULT);
 		if (r < 0)
@@ -53,7 +53,7 @@ static int get_tun(const struct options *o, const struct environment *env, struc
 				strerror(-r));
 		return r;
 	}
-	r = tun_open(o->name, o->workers ? o->workers : default_workers(), ret);
+	r = tun_open(o->name, o->workers ? o->workers : default_workers(), o->without, ret);
 	if (r < 0)
 		log_error("cannot create the interface %s: %s", o->name, open_error(r));
 	return r;
@@ -80,6 +80,15 @@ static int get_uapi(const struct environment *env, const char *name, int *ret)
 	else if (r < 0)
 		log_error("cannot listen on %s/%s.sock: %s", UAPI_SOCKET_DIR, name, strerror(-r));
 	return r;
+}
+
+static void log_without(unsigned without)
+{
+	cleanup(buf_done) struct buf names = buf_of_max(512);
+
+	flags_format(&fast_path_enum, without, &names);
+	if (without)
+		log_info("daemon: parts of the fast path are off without=\"%s\"", buf_str(&names));
 }
 
 /* The listening socket, until the daemon owns it. */
@@ -109,6 +118,7 @@ static int serve(const struct options *o, const struct environment *env)
 	snprintf(listener.name, sizeof(listener.name), "%s", tun->name);
 	snprintf(prefix, sizeof(prefix), "ginnel-wg(%s)", listener.name);
 	log_open(prefix, env->log_level);
+	log_without(o->without);
 	r = get_uapi(env, listener.name, &listener.fd);
 	if (r < 0)
 		return r;
@@ -131,7 +141,8 @@ static int serve(const struct options *o, const struct environment *env)
 		return r;
 	}
 	config = (struct daemon_config){
-		.tun = steal(tun), .uapi_fd = listener.fd, .name = listener.name};
+		.tun = steal(tun), .uapi_fd = listener.fd, .name = listener.name,
+		.without = o->without, .bind = o->bind};
 	listener.fd = -1;
 	r = daemon_new(&config, &d);
 	if (r < 0) {
@@ -155,7 +166,7 @@ int main(int argc, char *argv[])
 	struct environment env;
 	struct options o;
 
-	if (options_parse(argc, argv, &o, stderr) < 0)
+	if (options_parse(argc, argv, getenv(OPTIONS_VARIABLE), &o, stderr) < 0)
 		return 1;
 	switch (o.action) {
 	case OPTIONS_HELP:

@@ -7,10 +7,13 @@
 
 #include "base/cmd.h"
 #include "base/log.h"
+#include "tunnel/bind.h"
+#include "tunnel/fast_path.h"
 
 #include <stdio.h>
 
 #define OPTIONS_NAME_MAX 15 /* IFNAMSIZ - 1 */
+#define OPTIONS_VARIABLE "GINNEL_WG_OPTIONS"
 
 #define OPTIONS_ACTION_LIST(X)                                                                     \
 	X(OPTIONS_RUN, 1, "run", "be the tunnel NAME")                                             \
@@ -22,6 +25,9 @@ struct options {
 	bool			 foreground;
 	bool			 version;
 	unsigned		 workers;	/* 0: one for each processor */
+	unsigned		 without;	/* pieces of the fast path: FAST_PATH_... */
+	struct bind		 bind;
+	unsigned		 n_v4, n_v6;	/* how many addresses were given for ${bind} */
 	/* set by options_parse() */
 	enum options_action	 action;
 	const char		*name;		/* borrowed from argv; set for OPTIONS_RUN */
@@ -31,12 +37,15 @@ struct options {
 extern const struct cmd options_cmd;
 
 /*
- * options_parse(argc, argv, ret, err): -EINVAL after one line to ${err} that says what is wrong.
- * No name at all, or more than one, is OPTIONS_HELP, for which wireguard-go exits with 0 too.
- * ${argv} is reordered.  --completion and --dump-options, as first argument, are carried out at
- * once and end the process.
+ * options_parse(argc, argv, variable, ret, err): -EINVAL after one line to ${err} that says what is
+ * wrong.  No name at all, or more than one, is OPTIONS_HELP, for which wireguard-go exits with 0
+ * too.  ${argv} is reordered.  --completion and --dump-options, as first argument, are carried out
+ * at once and end the process.
+ *
+ * ${variable} is what OPTIONS_VARIABLE holds, or NULL: more options with blanks between them, as if
+ * they stood in front of those in ${argv}.  Looked at only when there is a tunnel to be run.
  */
-int options_parse(int argc, char *argv[], struct options *ret, FILE *err);
+int options_parse(int argc, char *argv[], const char *variable, struct options *ret, FILE *err);
 
 /* options_usage(program, out), options_version(out). */
 void options_usage(const char *program, FILE *out);
@@ -57,8 +66,8 @@ struct environment {
 };
 
 /*
- * environment_read(ret, err): read the variables above.  The WG_ ones are removed from the
- * environment, so that no child inherits them.  -EINVAL after one line to ${err}: a descriptor
+ * environment_read(ret, err): read the variables above.  All but LOG_LEVEL, and OPTIONS_VARIABLE,
+ * are removed from the environment, so that no child inherits them.  -EINVAL after one line to ${err}: a descriptor
  * number that is none.  Looks at no descriptor.
  */
 int environment_read(struct environment *ret, FILE *err);

@@ -23,9 +23,10 @@ static int ioctl_errno(int fd, unsigned long request, void *arg)
 }
 
 /*
- * Checksums, then TCP, then what newer kernels have; each is tried with what was taken before it.
+ * What the kernel has: checksums and TCP, then what newer ones have; each is tried with what was
+ * taken before it.
  */
-static unsigned take_offloads(int fd)
+static unsigned find_offloads(int fd)
 {
 	static const struct {
 		unsigned bits;
@@ -50,6 +51,31 @@ static unsigned take_offloads(int fd)
 			return 0;
 	}
 	return taken;
+}
+
+/*
+ * Turn on what is wanted.  What may be written merged depends on what the kernel has, not on what
+ * it is told to hand over: a kernel that has USO for reading has it for writing.
+ */
+static void take_offloads(struct tun *t, int fd, unsigned without)
+{
+	unsigned found = find_offloads(fd), wanted = found;
+
+	if (without & FAST_PATH_TUN_VNET)
+		wanted = 0;
+	if (without & FAST_PATH_TUN_TSO)
+		wanted &= ~(unsigned)(TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN);
+	if (without & FAST_PATH_TUN_USO)
+		wanted &= ~(unsigned)(TUN_F_USO4 | TUN_F_USO6);
+	if (wanted != found && ioctl(fd, TUNSETOFFLOAD, (unsigned long)wanted) < 0)
+		wanted = found;
+	t->offloads = wanted;
+	if (without & FAST_PATH_TUN_VNET)
+		return;
+	if (!(without & FAST_PATH_JOIN_TCP))
+		t->join |= JOIN_TCP;
+	if (found & TUN_F_USO4 && !(without & FAST_PATH_JOIN_UDP))
+		t->join |= JOIN_UDP;
 }
 
 static struct tun *tun_new(void)
@@ -78,11 +104,11 @@ static int set_vnet_hdr_len(int fd)
 	return ioctl_errno(fd, TUNSETVNETHDRSZ, &len);
 }
 
-int tun_open(const char *name, unsigned queues, struct tun **ret)
+int tun_open(const char *name, unsigned queues, unsigned without, struct tun **ret)
 {
 	cleanup(tun_freep) struct tun *t = NULL;
 	struct ifreq ifr = {0};
-	int flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, r;
+	int flags = IFF_TUN | IFF_NO_PI, r;
 
 	if (queues < 1 || queues > TUN_QUEUES_MAX)
 		return -EINVAL;
@@ -91,6 +117,9 @@ int tun_open(const char *name, unsigned queues, struct tun **ret)
 	t = tun_new();
 	if (!t)
 		return -ENOMEM;
+	t->vnet_hdr = !(without & FAST_PATH_TUN_VNET);
+	if (t->vnet_hdr)
+		flags |= IFF_VNET_HDR;
 	if (queues > 1)
 		flags |= IFF_MULTI_QUEUE;
 	memcpy(ifr.ifr_name, name, strlen(name));
@@ -109,16 +138,16 @@ int tun_open(const char *name, unsigned queues, struct tun **ret)
 		r = ioctl_errno(q->fd, TUNSETIFF, &ifr);
 		if (r < 0)
 			return r;
-		r = set_vnet_hdr_len(q->fd);
+		q->vnet_hdr = t->vnet_hdr;
+		r = q->vnet_hdr ? set_vnet_hdr_len(q->fd) : 0;
 		if (r < 0)
 			return r;
-		q->vnet_hdr = true;
 		t->n_queues++;
 	}
 	memcpy(t->name, ifr.ifr_name, IFNAMSIZ);
 	t->name[IFNAMSIZ - 1] = '\0';
-	t->vnet_hdr = true;
-	t->offloads = take_offloads(t->queues[0].fd);
+	if (t->vnet_hdr)
+		take_offloads(t, t->queues[0].fd, without);
 	r = tun_set_mtu(t->name, TUN_MTU_DEFAULT);
 	if (r < 0)
 		return r;
@@ -126,7 +155,7 @@ int tun_open(const char *name, unsigned queues, struct tun **ret)
 	return 0;
 }
 
-int tun_adopt(int fd, struct tun **ret)
+int tun_adopt(int fd, unsigned without, struct tun **ret)
 {
 	cleanup(tun_freep) struct tun *t = NULL;
 	struct ifreq ifr = {0};
@@ -153,7 +182,7 @@ int tun_adopt(int fd, struct tun **ret)
 		r = set_vnet_hdr_len(fd);
 		if (r < 0)
 			return r;
-		t->offloads = take_offloads(fd);
+		take_offloads(t, fd, without);
 	} else {
 		log_info("tun: the adopted device has no virtio header: single packets only");
 	}
@@ -165,17 +194,7 @@ int tun_adopt(int fd, struct tun **ret)
 
 unsigned tun_join_flags(const struct tun *t)
 {
-	unsigned flags = 0;
-
-	/*
-	 * What a device takes is not negotiated, but a kernel that has USO for reading has it for
-	 * writing.
-	 */
-	if (t->vnet_hdr)
-		flags |= JOIN_TCP;
-	if (t->offloads & TUN_F_USO4)
-		flags |= JOIN_UDP;
-	return flags;
+	return t->join;
 }
 
 static int mtu_ioctl(const char *name, unsigned long request, int *mtu)

@@ -8,6 +8,8 @@
  */
 #pragma once
 
+#include "tunnel/fast_path.h"
+
 #include "base/util.h"
 
 #include <net/if.h>
@@ -25,24 +27,27 @@ struct tun {
 	char			name[IFNAMSIZ];	/* [I] as it was at the start; the device may be renamed */
 	unsigned		n_queues;	/* [I] */
 	bool			vnet_hdr;	/* [I] */
-	unsigned		offloads;	/* [I] TUN_F_CSUM | TUN_F_TSO4 ... that the kernel took */
+	unsigned		offloads;	/* [I] TUN_F_CSUM | TUN_F_TSO4 ... that the device has on */
+	unsigned		join;		/* [I] tun_join_flags() */
 	struct tun_queue	queues[TUN_QUEUES_MAX];	/* [I] */
 };
 
 /*
- * tun_open(name, queues, ret): create the device ${name} ("" or with "%d": the kernel chooses) with
- * 1..TUN_QUEUES_MAX queues, all offloads that the kernel takes, and MTU 1420.  Errors: -EBUSY
- * another program has it, or another kind of interface bears the name; -EPERM no CAP_NET_ADMIN;
- * -EACCES /dev/net/tun may not be opened; -ENOENT there is none; -ENODEV the module is missing; -ENAMETOOLONG; -EINVAL.
+ * tun_open(name, queues, without, ret): create the device ${name} ("" or with "%d": the kernel
+ * chooses) with 1..TUN_QUEUES_MAX queues, all offloads that the kernel takes and ${without}, of
+ * FAST_PATH_..., does not exclude, and MTU 1420.  Errors: -EBUSY another program has it, or another
+ * kind of interface bears the name; -EPERM no CAP_NET_ADMIN; -EACCES /dev/net/tun may not be
+ * opened; -ENOENT there is none; -ENODEV the module is missing; -ENAMETOOLONG; -EINVAL.
  */
-int tun_open(const char *name, unsigned queues, struct tun **ret);
+int tun_open(const char *name, unsigned queues, unsigned without, struct tun **ret);
 
 /*
- * tun_adopt(fd, ret): take over a descriptor that somebody attached to a TUN device (WG_TUN_FD).
- * One queue.  Owns ${fd} on success.  -ENOTTY or -EBADFD when it is no attached TUN, -EPROTOTYPE
- * for a TAP device.  It must have been made with IFF_NO_PI: the kernel does not tell.
+ * tun_adopt(fd, without, ret): take over a descriptor that somebody attached to a TUN device
+ * (WG_TUN_FD).  One queue.  It keeps the virtio header that it may have.  Owns ${fd} on success.
+ * -ENOTTY or -EBADFD when it is no attached TUN, -EPROTOTYPE for a TAP device.  It must have been
+ * made with IFF_NO_PI: the kernel does not tell.
  */
-int tun_adopt(int fd, struct tun **ret);
+int tun_adopt(int fd, unsigned without, struct tun **ret);
 
 /* tun_free(t): close the queues; the device vanishes unless it is persistent. */
 void tun_free(struct tun *t);

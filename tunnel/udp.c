@@ -35,8 +35,9 @@ static int set_mark(int fd, uint32_t mark)
 	return set_int(fd, SOL_SOCKET, SO_MARK, (int)mark);
 }
 
-static int set_options(int fd, int family, uint32_t mark)
+static int set_options(int fd, int family, const struct udp_config *config)
 {
+	const char *device = config->bind.device;
 	int r;
 
 	if (family == AF_INET6) {
@@ -51,11 +52,14 @@ static int set_options(int fd, int family, uint32_t mark)
 	}
 	if (r < 0)
 		return r;
-	if (mark) {
-		r = set_mark(fd, mark);
+	if (config->mark) {
+		r = set_mark(fd, config->mark);
 		if (r < 0)
 			return r;
 	}
+	if (device[0] &&
+		setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device)) < 0)
+		return -errno;
 	/*
 	 * The second of each pair may exceed the system's limit, but needs CAP_NET_ADMIN; either
 	 * may fail.
@@ -65,7 +69,29 @@ static int set_options(int fd, int family, uint32_t mark)
 	(void)set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES);
 	(void)set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, BUFFER_BYTES);
 	/* Without it (before Linux 5.0) every datagram comes alone. */
-	(void)set_int(fd, IPPROTO_UDP, UDP_GRO, 1);
+	if (!(config->without & FAST_PATH_UDP_GRO))
+		(void)set_int(fd, IPPROTO_UDP, UDP_GRO, 1);
+	return 0;
+}
+
+/* Where a socket of the family is to be bound; its port is 0. */
+static int bind_to(const struct bind *b, int family, union sockaddr_any *ret)
+{
+	const struct bind_address *a = bind_address_of(b, family);
+
+	*ret = (union sockaddr_any){.any.sa_family = (sa_family_t)family};
+	if (!bind_listens(b, family))
+		return -EAFNOSUPPORT;
+	if (family == AF_INET) {
+		memcpy(&ret->in.sin_addr, a->bytes, 4);
+		return 0;
+	}
+	memcpy(&ret->in6.sin6_addr, a->bytes, 16);
+	if (a->scope[0]) {
+		ret->in6.sin6_scope_id = if_nametoindex(a->scope);
+		if (!ret->in6.sin6_scope_id)
+			return -ENODEV;
+	}
 	return 0;
 }
 
@@ -80,16 +106,28 @@ static int bound_port(int fd, uint16_t *ret)
 	return 0;
 }
 
+/* The device that a socket is bound to, by number: names move. */
+static uint32_t device_of(int fd)
+{
+	int ifindex = 0;
+	socklen_t len = sizeof(ifindex);
+
+	(void)getsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &ifindex, &len);
+	return (uint32_t)ifindex;
+}
+
 /*
  * One socket per worker.  The first is bound like anybody's, so that a port in use is refused; only
  * then does it allow the others beside it.
  */
 static int open_family(struct udp *u, int family, const struct udp_config *config, uint16_t *port)
 {
-	union sockaddr_any a = {.any.sa_family = (sa_family_t)family};
+	union sockaddr_any a;
 	socklen_t len = family == AF_INET6 ? sizeof(a.in6) : sizeof(a.in);
-	int r;
+	int r = bind_to(&config->bind, family, &a);
 
+	if (r < 0)
+		return r;
 	for (unsigned i = 0; i < config->workers; i++) {
 		struct udp_queue *q = &u->queues[i];
 		int *fd = family == AF_INET6 ? &q->fd6 : &q->fd4;
@@ -99,7 +137,7 @@ static int open_family(struct udp *u, int family, const struct udp_config *confi
 		*fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
 		if (*fd < 0)
 			return -errno;
-		r = set_options(*fd, family, config->mark);
+		r = set_options(*fd, family, config);
 		if (r == 0 && i > 0)
 			r = set_int(*fd, SOL_SOCKET, SO_REUSEPORT, 1);
 		if (r < 0)
@@ -116,6 +154,7 @@ static int open_family(struct udp *u, int family, const struct udp_config *confi
 		if (r < 0)
 			return r;
 		*(family == AF_INET6 ? &q->gso6 : &q->gso4) =
+			!(config->without & FAST_PATH_UDP_GSO) &&
 			getsockopt(*fd, IPPROTO_UDP, UDP_SEGMENT, &segment, &segment_len) == 0;
 	}
 	return 0;
@@ -131,8 +170,11 @@ static void close_family(struct udp *u, int family)
 	}
 }
 
-static bool family_is_missing(int r)
+/* Not there, and not asked for either.  Where IPv6 is disabled, its socket cannot be bound. */
+static bool family_is_missing(const struct bind *b, int family, int r)
 {
+	if (bind_address_of(b, family)->family)
+		return false;
 	return r == -EAFNOSUPPORT || r == -EADDRNOTAVAIL;
 }
 
@@ -155,9 +197,12 @@ static unsigned probe_max_segments(void)
 }
 
 /* Without it sources are believed until a send is refused. */
-static void open_routes(struct udp_queue *q, const struct udp *u)
+static void open_routes(struct udp_queue *q, const struct udp *u, unsigned without)
 {
 	q->owner = u;
+	q->routes_fd = -1;
+	if (without & FAST_PATH_ROUTE_QUERY)
+		return;
 	q->routes_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 	if (q->routes_fd < 0)
 		log_limited(LOG_LEVEL_INFO, "udp: cannot ask for routes: %s", strerror(errno));
@@ -185,7 +230,7 @@ int udp_open(const struct udp_config *config, struct udp **ret)
 		r4 = open_family(u, AF_INET, config, &u->port);
 		if (r4 < 0)
 			close_family(u, AF_INET);
-		if (r4 < 0 && !family_is_missing(r4))
+		if (r4 < 0 && !family_is_missing(&config->bind, AF_INET, r4))
 			return r4;
 		r6 = open_family(u, AF_INET6, config, &u->port);
 		if (r6 < 0)
@@ -196,20 +241,22 @@ int udp_open(const struct udp_config *config, struct udp **ret)
 		}
 		break;
 	}
-	if (r6 < 0 && !family_is_missing(r6))
+	if (r6 < 0 && !family_is_missing(&config->bind, AF_INET6, r6))
 		return r6;
 	if (r4 < 0 && r6 < 0)
 		return -EAFNOSUPPORT;
-	if (r4 < 0 || r6 < 0)
+	if (bind_listens(&config->bind, r4 < 0 ? AF_INET : AF_INET6) && (r4 < 0 || r6 < 0))
 		log_info("udp: no %s here: %s", r4 < 0 ? "IPv4" : "IPv6", strerror(r4 < 0 ? -r4 : -r6));
+	if (config->bind.device[0])
+		u->device_ifindex = device_of(r4 < 0 ? u->queues[0].fd6 : u->queues[0].fd4);
 
 	max_segments = probe_max_segments();
 	for (unsigned i = 0; i < u->n_queues; i++) {
 		u->queues[i].max_segments = max_segments;
-		open_routes(&u->queues[i], u);
+		open_routes(&u->queues[i], u, config->without);
 	}
 	u->control = u->queues[0];
-	open_routes(&u->control, u);
+	open_routes(&u->control, u, config->without);
 	*ret = steal(u);
 	return 0;
 }
@@ -421,6 +468,7 @@ static int ask_route(struct udp_queue *q, const struct wg_endpoint *e)
 	struct rtmsg *rt = NLMSG_DATA(nlh);
 	uint16_t len = e->dst.family == AF_INET6 ? 16 : 4;
 	uint32_t mark = q->owner->mark;
+	uint32_t out = e->src_ifindex ? e->src_ifindex : q->owner->device_ifindex;
 	ssize_t n;
 
 	*nlh = (struct nlmsghdr){.nlmsg_len = NLMSG_LENGTH(sizeof(*rt)),
@@ -432,8 +480,8 @@ static int ask_route(struct udp_queue *q, const struct wg_endpoint *e)
 		.rtm_flags = RTM_F_FIB_MATCH};
 	put_attribute(nlh, RTA_DST, e->dst.bytes, len);
 	put_attribute(nlh, RTA_SRC, e->src, len);
-	if (e->src_ifindex)
-		put_attribute(nlh, RTA_OIF, &e->src_ifindex, sizeof(e->src_ifindex));
+	if (out)
+		put_attribute(nlh, RTA_OIF, &out, sizeof(out));
 	if (mark)
 		put_attribute(nlh, RTA_MARK, &mark, sizeof(mark));
 	if (send(q->routes_fd, nlh, nlh->nlmsg_len, 0) < 0)

@@ -13,6 +13,8 @@
  */
 #pragma once
 
+#include "tunnel/bind.h"
+#include "tunnel/fast_path.h"
 #include "wg/endpoint.h"
 
 #include <sys/socket.h>
@@ -30,6 +32,8 @@ struct udp_config {
 	uint16_t	port;		/* 0: the kernel chooses one that is free for both families */
 	uint32_t	mark;		/* SO_MARK; 0: none */
 	unsigned	workers;	/* 1..UDP_WORKERS_MAX */
+	unsigned	without;	/* pieces of the fast path: FAST_PATH_... */
+	struct bind	bind;
 };
 
 /* A path on which the kernel refused a run.  All zero: a free entry. */
@@ -73,6 +77,7 @@ struct udp {
 	unsigned		n_queues;
 	_Atomic uint32_t	mark;
 	_Atomic unsigned	routes;		/* counts their states */
+	uint32_t		device_ifindex;	/* [I] of bind.device, when it was bound; 0: no device */
 	struct udp_queue	control;	/* the control thread's: sends by the first queue's sockets, which are not its own */
 	struct udp_queue	queues[UDP_WORKERS_MAX];
 };
@@ -80,7 +85,8 @@ struct udp {
 /*
  * udp_open(config, ret): -EADDRINUSE when any other socket has the port; -EAFNOSUPPORT when there
  * is neither IPv4 nor IPv6; -EPERM for a mark without CAP_NET_ADMIN.  A missing family is logged,
- * not an error.
+ * not an error, unless an address of it is to be bound.  -EADDRNOTAVAIL: no interface has that
+ * address; -ENODEV: there is no such device, or none of the name in the address.
  */
 int udp_open(const struct udp_config *config, struct udp **ret);
 void udp_free(struct udp *u);

@@ -14,7 +14,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-static char said[4096];
+static char said[8192];
+static const char *in_variable; /* what OPTIONS_VARIABLE holds */
 
 /* ---- options ---- */
 
@@ -30,7 +31,7 @@ static int parse(struct options *o, const char *const words[])
 	for (; words[argc - 1]; argc++)
 		argv[argc] = (char *)words[argc - 1];
 	argv[argc] = NULL;
-	r = options_parse(argc, argv, o, err);
+	r = options_parse(argc, argv, in_variable, o, err);
 	fclose(err);
 	return r;
 }
@@ -85,6 +86,135 @@ static void bad_options(void)
 	}
 	CHECK_EQ(PARSE(&o, "a/b"), -EINVAL);
 	CHECK(strlen(said) > 10);
+}
+
+static void without(void)
+{
+	static const struct {
+		const char	*list;
+		unsigned	 want;
+	} good[] = {{"udp-gso", FAST_PATH_UDP_GSO}, {"tun-vnet", FAST_PATH_TUN_VNET},
+		{"tun-tso,tun-uso", FAST_PATH_TUN_TSO | FAST_PATH_TUN_USO},
+		{"join-tcp|join-udp", FAST_PATH_JOIN_TCP | FAST_PATH_JOIN_UDP},
+		{"udp-gro,route-query,udp-gro", FAST_PATH_UDP_GRO | FAST_PATH_ROUTE_QUERY}, {"all", FAST_PATH_ALL},
+		{"all,udp-gso", FAST_PATH_ALL}};
+	static const char *const bad[] = {"", ",", "udp-gso,", ",udp-gso", "udp-gso,,udp-gro", "udp gso", "1", "0", "UDP-GSO", "tun",
+		"udp-gso\n"};
+	char list[64];
+	struct options o;
+
+	CHECK_EQ(PARSE(&o, "wg0"), 0);
+	CHECK_EQ(o.without, 0);
+	for (size_t i = 0; i < array_size(good); i++) {
+		snprintf(list, sizeof(list), "--without=%s", good[i].list);
+		CHECK_EQ(PARSE(&o, list, "wg0"), 0);
+		CHECK_EQ(o.without, good[i].want);
+		CHECK_STR(said, "");
+	}
+	for (size_t i = 0; i < array_size(bad); i++) {
+		snprintf(list, sizeof(list), "--without=%s", bad[i]);
+		CHECK_EQ(PARSE(&o, list, "wg0"), -EINVAL);
+		CHECK(strstr(said, "--without"));
+	}
+	CHECK_EQ(PARSE(&o, "--without", "udp-gso", "wg0", "--without=tun-tso"), 0);
+	CHECK_EQ(o.without, FAST_PATH_UDP_GSO | FAST_PATH_TUN_TSO);
+	CHECK_EQ(PARSE(&o, "--without=tun-tso,udp-gs0", "wg0"), -EINVAL);
+	CHECK(strstr(said, "did you mean udp-gso?"));
+}
+
+static void bind_addresses(void)
+{
+	static const char *const good[] = {"192.0.2.1", "0.0.0.0", "127.0.0.1", "::", "::1", "2001:db8::1", "fe80::1%eth0"};
+	static const struct {
+		const char	*text, *want;
+	} bad[] = {{"", "must be an IPv4 or IPv6 address"}, {"eth0", "must be"}, {"192.0.2", "must be"}, {"192.0.2.1:5", "must be"},
+		{"192.0.2.1/24", "must be"}, {"[::1]", "must be"}, {"2001:db8::1/64", "must be"}, {"224.0.0.1", "one host"},
+		{"255.255.255.255", "one host"}, {"ff02::1%eth0", "one host"}, {"fe80::1", "fe80::1%eth0"}, {"fe80::1%", "fe80::1%eth0"},
+		{"2001:db8::1%eth0", "leave out"}, {"::ffff:192.0.2.1", "write it as one"}, {"fe80::1%sixteen-letters-", "too long"}};
+	char option[64];
+	struct options o;
+
+	for (size_t i = 0; i < array_size(good); i++) {
+		cleanup(buf_done) struct buf text = buf_of_max(64);
+		bool v6 = strchr(good[i], ':');
+
+		CHECK_EQ(PARSE(&o, "--bind-address", good[i], "wg0"), 0);
+		CHECK_EQ(o.bind.v4.family, v6 ? 0 : AF_INET);
+		CHECK_EQ(o.bind.v6.family, v6 ? AF_INET6 : 0);
+		CHECK_EQ(bind_listens(&o.bind, AF_INET), !v6);
+		CHECK_EQ(bind_listens(&o.bind, AF_INET6), v6);
+		bind_address_format(v6 ? &o.bind.v6 : &o.bind.v4, &text);
+		CHECK_STR(buf_str(&text), good[i]);
+	}
+	for (size_t i = 0; i < array_size(bad); i++) {
+		snprintf(option, sizeof(option), "--bind-address=%s", bad[i].text);
+		CHECK_EQ(PARSE(&o, option, "wg0"), -EINVAL);
+		CHECK(strstr(said, bad[i].want));
+	}
+	CHECK_EQ(PARSE(&o, "wg0"), 0);
+	CHECK(bind_listens(&o.bind, AF_INET) && bind_listens(&o.bind, AF_INET6) && !o.bind.device[0]);
+	CHECK_EQ(PARSE(&o, "--bind-address=192.0.2.1", "--bind-address=2001:db8::1", "wg0"), 0);
+	CHECK(bind_listens(&o.bind, AF_INET) && bind_listens(&o.bind, AF_INET6));
+	CHECK_EQ(PARSE(&o, "--bind-address=192.0.2.1", "--bind-address=192.0.2.2", "wg0"), -EINVAL);
+	CHECK(strstr(said, "at most one"));
+	CHECK_EQ(PARSE(&o, "--bind-address=::1", "--bind-address=::2", "wg0"), -EINVAL);
+}
+
+static void bind_devices(void)
+{
+	struct options o;
+
+	CHECK_EQ(PARSE(&o, "--bind-device=eth0", "wg0"), 0);
+	CHECK_STR(o.bind.device, "eth0");
+	CHECK_EQ(PARSE(&o, "--bind-device=a-much-longer-name", "--bind-device=v", "wg0"), -EINVAL);
+	CHECK_EQ(PARSE(&o, "--bind-device=fifteen-letters", "--bind-device=v", "wg0"), 0);
+	CHECK_STR(o.bind.device, "v");
+	CHECK_EQ(PARSE(&o, "--bind-device=", "wg0"), -EINVAL);
+	CHECK_EQ(PARSE(&o, "--bind-device=a/b", "wg0"), -EINVAL);
+	CHECK(strstr(said, "--bind-device"));
+}
+
+static void from_variable(void)
+{
+	static const struct {
+		const char	*text, *want;
+	} bad[] = {{"--worker=2", "unknown option --worker: did you mean --workers?"}, {"--workers=99", "--workers 99: must be 0..32"},
+		{"--workers", "--workers needs an argument"}, {"--without=x", "--without x: no fast_path"}, {"wg1", "operands"},
+		{"-f wg1", "operands"}, {"--help", "--help"}, {"-h", "--help"}, {"--version", "--version"}, {"--", "leave out the --"},
+		{"--workers=2 -- ", "leave out the --"}, {"--bind-address=192.0.2.1 --bind-address=192.0.2.2", "at most one"}, {"-x", "unknown option -x"}};
+	struct options o;
+
+	in_variable = "  --workers=2\t--without=udp-gso\n --bind-address 192.0.2.1 --bind-device d ";
+	CHECK_EQ(PARSE(&o, "wg0"), 0);
+	CHECK(o.action == OPTIONS_RUN && o.workers == 2 && o.without == FAST_PATH_UDP_GSO && !o.foreground);
+	CHECK_STR(o.name, "wg0");
+	CHECK_STR(o.bind.device, "d");
+	CHECK_EQ(o.bind.v4.bytes[3], 1);
+	/* The command line's own come later. */
+	CHECK_EQ(PARSE(&o, "--workers=3", "-f", "wg0", "--without=tun-tso", "--bind-address=192.0.2.2", "--bind-address=::1"), 0);
+	CHECK(o.workers == 3 && o.foreground && o.without == (FAST_PATH_UDP_GSO | FAST_PATH_TUN_TSO));
+	CHECK(o.bind.v4.bytes[3] == 2 && o.bind.v6.family == AF_INET6);
+	CHECK_STR(o.name, "wg0");
+	CHECK_EQ(PARSE(&o, "--bind-address=192.0.2.2", "--bind-address=192.0.2.3", "wg0"), -EINVAL);
+	in_variable = "-f";
+	CHECK_EQ(PARSE(&o, "--", "-f"), 0);
+	CHECK_STR(o.name, "-f");
+	CHECK(o.foreground);
+	in_variable = "";
+	CHECK_EQ(PARSE(&o, "--workers=3", "wg0"), 0);
+	CHECK_EQ(o.workers, 3);
+	for (size_t i = 0; i < array_size(bad); i++) {
+		in_variable = bad[i].text;
+		CHECK_EQ(PARSE(&o, "wg0"), -EINVAL);
+		CHECK(!strncmp(said, "ginnel-wg: GINNEL_WG_OPTIONS: ", 30) && strstr(said, bad[i].want));
+		CHECK(strchr(said, '\n') == said + strlen(said) - 1);
+		/* Help is there when it is needed most, and the command line's mistakes are its own. */
+		CHECK_EQ(PARSE(&o, "--help"), 0);
+		CHECK_EQ(PARSE(&o, "--version"), 0);
+		CHECK_EQ(PARSE(&o, "--nonsense", "wg0"), -EINVAL);
+		CHECK(!strstr(said, "GINNEL_WG_OPTIONS"));
+	}
+	in_variable = NULL;
 }
 
 static void help_text(void)
@@ -162,6 +292,14 @@ static void foreground(void)
 		CHECK_EQ(env(&e, "WG_PROCESS_FOREGROUND", no[i]), 0);
 		CHECK(!e.foreground);
 	}
+}
+
+static void no_variable(void)
+{
+	struct environment e;
+
+	CHECK_EQ(env(&e, OPTIONS_VARIABLE, "--workers=2"), 0);
+	CHECK(!getenv(OPTIONS_VARIABLE));
 }
 
 static void descriptors(void)
@@ -399,6 +537,11 @@ int main(void)
 	test_run("a name, alone or with options, is run [cmdline]", a_name);
 	test_run("no name and too many are answered with the usage, as by wireguard-go [cmdline]", usage_cases);
 	test_run("what is no option or no value is refused in one line [cmdline]", bad_options);
+	test_run("pieces of the fast path are named in lists, and misspelt ones are told [opt-without]", without);
+	test_run("an address to bind is one host's, one for each family, and its family alone is used [opt-bind-address]", bind_addresses);
+	test_run("a device to bind is an interface's name [opt-bind-device]", bind_devices);
+	test_run("the variable holds options in front of the command line's, and is named when they are wrong [env-options]", from_variable);
+	test_run("the variable leaves the environment [env-options]", no_variable);
 	test_run("the usage lists every option [cmdline]", help_text);
 	test_run("interface names are checked [interface-name]", names);
 	test_run("LOG_LEVEL takes wireguard-go's words and defaults to error [proc-log-level]", log_levels);

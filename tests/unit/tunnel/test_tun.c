@@ -36,7 +36,7 @@ static void opens(void)
 	struct tun *t = NULL, *other = NULL;
 	unsigned mtu = 0;
 
-	CHECK_EQ(tun_open("gt0", 1, &t), 0);
+	CHECK_EQ(tun_open("gt0", 1, 0, &t), 0);
 	CHECK_STR(t->name, "gt0");
 	CHECK_EQ(tun_mtu("gt0", &mtu), 0);
 	CHECK_EQ(mtu, TUN_MTU_DEFAULT);
@@ -48,16 +48,16 @@ static void opens(void)
 	CHECK_EQ(mtu, 1300);
 	CHECK_EQ(tun_set_gso_max_segs("gt0", 45), 0);
 
-	CHECK_EQ(tun_open("gt0", 1, &other), -EBUSY);
-	CHECK_EQ(tun_open("lo", 1, &other), -EBUSY);
-	CHECK_EQ(tun_open("sixteen-letters-", 1, &other), -ENAMETOOLONG);
-	CHECK_EQ(tun_open("gt1", 0, &other), -EINVAL);
+	CHECK_EQ(tun_open("gt0", 1, 0, &other), -EBUSY);
+	CHECK_EQ(tun_open("lo", 1, 0, &other), -EBUSY);
+	CHECK_EQ(tun_open("sixteen-letters-", 1, 0, &other), -ENAMETOOLONG);
+	CHECK_EQ(tun_open("gt1", 0, 0, &other), -EINVAL);
 	CHECK_EQ(tun_mtu("nothing", &mtu), -ENODEV);
 	CHECK_EQ(tun_set_gso_max_segs("nothing", 45), -ENODEV);
 	CHECK(other == NULL);
 	tun_free(t);
 	CHECK_EQ(if_nametoindex("gt0"), 0);
-	CHECK_EQ(tun_open("gt%d", 3, &t), 0);
+	CHECK_EQ(tun_open("gt%d", 3, 0, &t), 0);
 	CHECK_EQ(t->n_queues, 3);
 	CHECK(if_nametoindex(t->name) != 0);
 	tun_free(t);
@@ -117,8 +117,47 @@ static void carries(void)
 {
 	struct tun *t;
 
-	CHECK_EQ(tun_open("gt0", 1, &t), 0);
+	CHECK_EQ(tun_open("gt0", 1, 0, &t), 0);
 	packets(t);
+	tun_free(t);
+}
+
+static void without(void)
+{
+	static const unsigned tso = TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN, uso = 0x60;
+	unsigned all, join;
+	struct tun *t;
+
+	CHECK_EQ(tun_open("gt0", 1, 0, &t), 0);
+	all = t->offloads;
+	join = tun_join_flags(t);
+	tun_free(t);
+	for (int i = 0; i < 8; i++) {
+		unsigned without = 1u << i, offloads = all, flags = join;
+
+		if (without == FAST_PATH_TUN_VNET)
+			offloads = flags = 0;
+		else if (without == FAST_PATH_TUN_TSO)
+			offloads &= ~tso;
+		else if (without == FAST_PATH_TUN_USO)
+			offloads &= ~uso;
+		else if (without == FAST_PATH_JOIN_TCP)
+			flags &= ~JOIN_TCP;
+		else if (without == FAST_PATH_JOIN_UDP)
+			flags &= ~JOIN_UDP;
+		for (unsigned queues = 1; queues <= 2; queues++) {
+			CHECK_EQ(tun_open("gt0", queues, without, &t), 0);
+			CHECK_EQ(t->vnet_hdr, without != FAST_PATH_TUN_VNET);
+			CHECK_EQ(t->queues[queues - 1].vnet_hdr, t->vnet_hdr);
+			CHECK_EQ(t->offloads, offloads);
+			CHECK_EQ(tun_join_flags(t), flags);
+			if (queues == 1)
+				packets(t);
+			tun_free(t);
+		}
+	}
+	CHECK_EQ(tun_open("gt0", 1, FAST_PATH_ALL, &t), 0);
+	CHECK(!t->vnet_hdr && !t->offloads && !tun_join_flags(t));
 	tun_free(t);
 }
 
@@ -139,7 +178,7 @@ static void adopts(void)
 
 	for (unsigned vnet = 0; vnet < 2; vnet++) {
 		fd = attach(IFF_TUN | IFF_NO_PI | (vnet ? IFF_VNET_HDR : 0));
-		CHECK_EQ(tun_adopt(fd, &t), 0);
+		CHECK_EQ(tun_adopt(fd, 0, &t), 0);
 		CHECK_STR(t->name, "gt0");
 		CHECK_EQ(t->vnet_hdr, vnet);
 		CHECK_EQ(tun_join_flags(t) != 0, vnet);
@@ -148,14 +187,19 @@ static void adopts(void)
 		packets(t);
 		tun_free(t);
 	}
+	fd = attach(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR);
+	CHECK_EQ(tun_adopt(fd, FAST_PATH_TUN_VNET, &t), 0);
+	CHECK(t->vnet_hdr && !t->offloads && !tun_join_flags(t));
+	packets(t);
+	tun_free(t);
 	fd = attach(IFF_TAP | IFF_NO_PI);
-	CHECK_EQ(tun_adopt(fd, &t), -EPROTOTYPE);
+	CHECK_EQ(tun_adopt(fd, 0, &t), -EPROTOTYPE);
 	close(fd);
 	fd = open("/dev/null", O_RDWR);
-	CHECK_EQ(tun_adopt(fd, &t), -ENOTTY);
+	CHECK_EQ(tun_adopt(fd, 0, &t), -ENOTTY);
 	close(fd);
 	fd = open("/dev/net/tun", O_RDWR);
-	CHECK_EQ(tun_adopt(fd, &t), -EBADFD);
+	CHECK_EQ(tun_adopt(fd, 0, &t), -EBADFD);
 	CHECK(fcntl(fd, F_GETFD) >= 0); /* still the caller's */
 	close(fd);
 }
@@ -179,7 +223,7 @@ static void takes_merged(void)
 	uint8_t p[10][400], data[300], got[400];
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
 
-	CHECK_EQ(tun_open("gt0", 1, &t), 0);
+	CHECK_EQ(tun_open("gt0", 1, 0, &t), 0);
 	set_up("gt0", "10.0.0.1");
 	CHECK_EQ(bind(fd, (void *)&a, len), 0);
 	CHECK_EQ(getsockname(fd, (void *)&a, &len), 0);
@@ -211,6 +255,7 @@ int main(void)
 	}
 	test_run("a device is made with offloads and MTU, and errors say which [tun-open]", opens);
 	test_run("packets go through, and a link that is down says so [tun-io]", carries);
+	test_run("a device does without the offloads that are excluded, one by one and all [without-tun]", without);
 	test_run("a device is adopted, also without virtio headers [tun-adopt]", adopts);
 	test_run("the kernel takes merged datagrams apart [tun-merged]", takes_merged);
 	return test_done();

@@ -332,6 +332,119 @@ static void bad_configs(void)
 	CHECK(u == NULL);
 }
 
+/* What ${fd} is bound to. */
+static struct wg_addr bound(int fd)
+{
+	union {
+		struct sockaddr_in	in;
+		struct sockaddr_in6	in6;
+	} s = {0};
+	socklen_t len = sizeof(s);
+
+	CHECK_EQ(getsockname(fd, (void *)&s, &len), 0);
+	return s.in.sin_family == AF_INET6 ? wg_addr_v6(&s.in6.sin6_addr, 0, s.in6.sin6_scope_id)
+					   : wg_addr_v4(&s.in.sin_addr, 0);
+}
+
+static void addresses(void)
+{
+	cleanup(buf_done) struct buf why = buf_of_max(100);
+	struct udp_config c = {.workers = 2};
+	struct wg_addr want4 = addr("127.0.0.3", 0), want6 = addr("::1", 0);
+	struct wg_endpoint e6 = to("::1", 9);
+	struct udp_message m = message(&e6, 10, 0);
+	struct udp *u, *other;
+
+	CHECK_EQ(bind_address_parse("127.0.0.3", &c.bind.v4, &why), 0);
+	CHECK_EQ(udp_open(&c, &u), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		struct wg_addr got = bound(u->queues[i].fd4);
+
+		CHECK(wg_addr_equal(&got, &want4));
+		CHECK(u->queues[i].fd6 < 0);
+	}
+	CHECK_EQ(udp_send(&u->queues[0], &m, 1), 1);
+	CHECK_EQ(m.error, -EAFNOSUPPORT);
+	/* Another address has ports of its own. */
+	c.port = u->port;
+	CHECK_EQ(udp_open(&c, &other), -EADDRINUSE);
+	CHECK_EQ(bind_address_parse("127.0.0.4", &c.bind.v4, &why), 0);
+	CHECK_EQ(bind_address_parse("::1", &c.bind.v6, &why), 0);
+	CHECK_EQ(udp_open(&c, &other), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		struct wg_addr got = bound(other->queues[i].fd6);
+
+		CHECK(wg_addr_equal(&got, &want6));
+	}
+	CHECK_EQ(udp_send(&other->queues[1], &m, 1), 0);
+	udp_free(other);
+	udp_free(u);
+	c.port = 0;
+	CHECK_EQ(bind_address_parse("198.51.100.7", &c.bind.v4, &why), 0);
+	CHECK_EQ(udp_open(&c, &u), -EADDRNOTAVAIL);
+	c.bind.v4 = (struct bind_address){0};
+	CHECK_EQ(udp_open(&c, &u), 0);
+	CHECK(u->queues[0].fd4 < 0 && u->queues[0].fd6 >= 0);
+	udp_free(u);
+	CHECK_EQ(bind_address_parse("2001:db8::7", &c.bind.v6, &why), 0);
+	CHECK_EQ(udp_open(&c, &u), -EADDRNOTAVAIL);
+	CHECK_EQ(bind_address_parse("fe80::1%nothing", &c.bind.v6, &why), 0);
+	CHECK_EQ(udp_open(&c, &u), -ENODEV);
+}
+
+static void devices(void)
+{
+	struct udp_config c = {.workers = 2, .bind.device = "lo"};
+	char name[IFNAMSIZ];
+	struct udp *u;
+
+	CHECK_EQ(udp_open(&c, &u), 0);
+	CHECK_EQ(u->device_ifindex, if_nametoindex("lo"));
+	for (unsigned i = 0; i < 4; i++) {
+		socklen_t len = sizeof(name);
+
+		CHECK_EQ(getsockopt(i & 1 ? u->queues[i / 2].fd4 : u->queues[i / 2].fd6, SOL_SOCKET, SO_BINDTODEVICE, name, &len), 0);
+		CHECK_STR(name, "lo");
+	}
+	udp_free(u);
+	memcpy(c.bind.device, "nothing", sizeof("nothing"));
+	CHECK_EQ(udp_open(&c, &u), -ENODEV);
+}
+
+/* Six datagrams of one length, as one message if that may be. */
+static void send_run(unsigned sender_without, unsigned receiver_without, unsigned want_sends, bool want_one_run)
+{
+	struct udp_config ca = {.workers = 1, .without = sender_without}, cb = {.workers = 1, .without = receiver_without};
+	struct udp *a, *b;
+	struct wg_endpoint e;
+	struct udp_message m;
+
+	CHECK_EQ(udp_open(&ca, &a), 0);
+	CHECK_EQ(udp_open(&cb, &b), 0);
+	e = to("127.0.0.1", b->port);
+	m = message(&e, 6000, 1000);
+	CHECK_EQ(udp_send(&a->queues[0], &m, 1), 0);
+	CHECK_EQ(a->queues[0].counters.sends, want_sends);
+	take(&in, b->queues[0].fd4, 6);
+	CHECK(in.same);
+	CHECK_EQ(in.runs == 1, want_one_run);
+	udp_free(a);
+	udp_free(b);
+}
+
+static void without(void)
+{
+	struct udp_config c = {.workers = 2, .without = FAST_PATH_ROUTE_QUERY};
+	struct udp *u;
+
+	send_run(0, 0, 1, true);
+	send_run(FAST_PATH_UDP_GSO, 0, 6, false);
+	send_run(0, FAST_PATH_UDP_GRO, 1, false);
+	CHECK_EQ(udp_open(&c, &u), 0);
+	CHECK(u->control.routes_fd < 0 && u->queues[0].routes_fd < 0 && u->queues[1].routes_fd < 0);
+	udp_free(u);
+}
+
 static void workers_share(void)
 {
 	struct udp *a = open_or_fail(0, 1), *b = open_or_fail(0, 4);
@@ -688,6 +801,9 @@ int main(void)
 	test_run("all sockets share a port, and nobody else gets it [udp-port]", ports);
 	test_run("a port of which one family is taken is refused [udp-port] [sock-port-busy]", port_half_used);
 	test_run("a bad number of workers is refused", bad_configs);
+	test_run("sockets listen on the given addresses, and only in their families [bind-address]", addresses);
+	test_run("sockets are bound to the given device [bind-device]", devices);
+	test_run("runs are neither sent nor received, nor routes asked for, where that is excluded [without-udp]", without);
 	test_run("senders are spread over the workers' sockets", workers_share);
 	test_run("empty datagrams travel, oversized ones are dropped alone", empty_and_long);
 	test_run("one family is enough, none is not [udp-one-family] [sock-no-v6]", missing_families);
