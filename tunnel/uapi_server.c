@@ -80,6 +80,53 @@ static int make_dir(const char *dir)
 	}
 }
 
+struct dir_lock {
+	int	fd;
+	char	path[sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
+};
+
+static void unlock_dir(const struct dir_lock *l)
+{
+	if (l->fd < 0)
+		return;
+	unlink(l->path);
+	close(l->fd);
+}
+
+/*
+ * Only one at a time may look who is there and take the place.  The lock is on a file that nobody
+ * else can open: whoever may read the directory could hold a lock on that, and stop every start.
+ */
+static int lock_dir(const char *dir, struct dir_lock *ret)
+{
+	struct stat ours, there;
+	int n = snprintf(ret->path, sizeof(ret->path), "%s/.lock", dir);
+
+	if (n < 0 || (size_t)n >= sizeof(ret->path))
+		return -ENAMETOOLONG;
+	for (;;) {
+		cleanup(close_fd) int fd =
+			open(ret->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+		if (fd < 0)
+			return -errno;
+		if (flock(fd, LOCK_EX) < 0) {
+			if (errno != EINTR)
+				return -errno;
+			continue;
+		}
+		if (fstat(fd, &ours) < 0)
+			return -errno;
+		/* Who had it before took the file away: the lock is on the one that is there. */
+		if (lstat(ret->path, &there) < 0 || there.st_dev != ours.st_dev ||
+			there.st_ino != ours.st_ino)
+			continue;
+		ret->fd = fd;
+		fd = -1;
+		return 0;
+	}
+}
+
 /* Does somebody answer there?  0: nobody; -EADDRINUSE. */
 static int probe(const struct sockaddr_un *address)
 {
@@ -104,7 +151,7 @@ static int probe(const struct sockaddr_un *address)
 int uapi_socket_listen(const char *dir, const char *name, int *ret_fd)
 {
 	cleanup(close_fd) int fd = -1;
-	cleanup(close_fd) int lock = -1;
+	cleanup(unlock_dir) struct dir_lock lock = {.fd = -1};
 	struct sockaddr_un address;
 	struct stat st;
 	mode_t mask;
@@ -116,14 +163,9 @@ int uapi_socket_listen(const char *dir, const char *name, int *ret_fd)
 	r = make_dir(dir);
 	if (r < 0)
 		return r;
-	/* Between the look and the bind nobody else of us may do the same.  Closing unlocks. */
-	lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (lock < 0)
-		return -errno;
-	while (flock(lock, LOCK_EX) < 0)
-		if (errno != EINTR)
-			return -errno;
-
+	r = lock_dir(dir, &lock);
+	if (r < 0)
+		return r;
 	r = probe(&address);
 	if (r < 0)
 		return r;

@@ -18,7 +18,8 @@ struct uapi_server;
 /*
  * uapi_socket_listen(dir, name, ret_fd): create ${dir} (0755) where it is missing and listen on
  * ${dir}/${name}.sock, which only its owner may open.  A socket on which nobody listens any more is
- * replaced; of several daemons that start at once one wins.
+ * replaced; of several daemons that start at once one wins, by a lock on
+ * ${dir}/.lock, which is gone afterwards.
  * 0; -EADDRINUSE: somebody listens there; -ENAMETOOLONG; other negative errno.
  */
 int uapi_socket_listen(const char *dir, const char *name, int *ret_fd);

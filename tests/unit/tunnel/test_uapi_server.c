@@ -8,13 +8,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
-static char top[] = "/tmp/test_uapi_server.XXXXXX", dir[64], path[128];
+static char top[] = "/tmp/test_uapi_server.XXXXXX", dir[64], path[128], lock[128];
 static struct wg_device dev;
 static struct loop *loop;
 static struct uapi *uapi;
@@ -191,6 +192,87 @@ static void in_use(void)
 	CHECK(uapi_socket_listen(dir, "wg7", &again) < 0);
 	CHECK(!access(path, F_OK));
 	close(fd);
+}
+
+/* What any user may do who can read the directory. */
+static void directory_locked(void)
+{
+	struct stat st;
+	int held, fd;
+
+	down();
+	CHECK_EQ(uapi_socket_listen(dir, "wg7", &fd), 0);
+	uapi_socket_remove(dir, "wg7", fd);
+	held = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CHECK(held >= 0);
+	CHECK_EQ(flock(held, LOCK_EX), 0);
+	alarm(60);
+	CHECK_EQ(uapi_socket_listen(dir, "wg7", &fd), 0);
+	alarm(0);
+	uapi_socket_remove(dir, "wg7", fd);
+	close(held);
+	/* And nothing is left that others could hold. */
+	CHECK(lstat(lock, &st) < 0);
+	/* A lock that somebody died with is taken over; a link in its place leads nowhere. */
+	umask(0);
+	fd = open(lock, O_CREAT | O_RDWR, 0600);
+	close(fd);
+	CHECK_EQ(uapi_socket_listen(dir, "wg7", &fd), 0);
+	uapi_socket_remove(dir, "wg7", fd);
+	CHECK_EQ(symlink(top, lock), 0);
+	CHECK_EQ(uapi_socket_listen(dir, "wg7", &fd), -ELOOP);
+	unlink(lock);
+}
+
+/* Until ${child} waits for the lock on ${inode}; false: it has ended. */
+static bool waits_for(pid_t child, ino_t inode)
+{
+	char line[256], want[64];
+	bool found = false;
+
+	snprintf(want, sizeof(want), ":%llu ", (unsigned long long)inode);
+	while (!found && !waitpid(child, NULL, WNOHANG)) {
+		FILE *f = fopen("/proc/locks", "re");
+
+		CHECK(f);
+		while (!found && fgets(line, sizeof(line), f))
+			found = strstr(line, "-> FLOCK") && strstr(line, want);
+		fclose(f);
+		usleep(1000);
+	}
+	return found;
+}
+
+/* Whoever had the lock takes its file away, and a third one has made a new one by then. */
+static void lock_taken_away(void)
+{
+	int first, third, fd, status;
+	struct stat st;
+	pid_t child;
+
+	down();
+	first = open(lock, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	CHECK_EQ(flock(first, LOCK_EX), 0);
+	CHECK_EQ(fstat(first, &st), 0);
+	child = fork();
+	if (!child) {
+		close(first);
+		_exit(uapi_socket_listen(dir, "wg7", &fd) != 0);
+	}
+	alarm(60);
+	CHECK(waits_for(child, st.st_ino));
+	unlink(lock);
+	third = open(lock, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+	CHECK_EQ(flock(third, LOCK_EX), 0);
+	CHECK_EQ(fstat(third, &st), 0);
+	close(first);
+	CHECK(waits_for(child, st.st_ino));
+	unlink(lock);
+	close(third);
+	CHECK_EQ(waitpid(child, &status, 0), child);
+	alarm(0);
+	CHECK_EQ(status, 0);
+	CHECK(lstat(lock, &st) < 0);
 }
 
 static void many_at_once(void)
@@ -491,8 +573,11 @@ int main(void)
 	CHECK(mkdtemp(top));
 	snprintf(dir, sizeof(dir), "%s/run/wg", top);
 	snprintf(path, sizeof(path), "%s/wg7.sock", dir);
+	snprintf(lock, sizeof(lock), "%s/.lock", dir);
 	test_run("the socket is its owner's alone, its directory everybody's to look into [uapi-socket-path]", file_modes);
 	test_run("a socket that is listened on is in use, a dead one is replaced [uapi-in-use] [uapi-stale-socket]", in_use);
+	test_run("a user who holds a lock on the directory does not stop the start [uapi-dir-lock]", directory_locked);
+	test_run("who waits for a lock that is taken away waits for the next one [uapi-dir-lock]", lock_taken_away);
 	test_run("of six daemons that start at once, one wins [uapi-in-use]", many_at_once);
 	test_run("the socket is removed at the end, another one's is not [proc-socket-removed]", removed_at_the_end);
 	test_run("removal, renaming and replacement of the socket are noticed, once [proc-socket-unlinked]", told_when_gone);
