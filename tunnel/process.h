@@ -53,6 +53,6 @@ int process_drop_privileges(void);
 
 /*
  * process_signals(ret_fd): SIGTERM and SIGINT are blocked and come through a signalfd (one struct
- * signalfd_siginfo each); SIGHUP and SIGPIPE are ignored.  0 or negative errno.
+ * signalfd_siginfo each); SIGHUP, SIGPIPE and SIGXFSZ are ignored.  0 or negative errno.
  */
 int process_signals(int *ret_fd);

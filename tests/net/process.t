@@ -146,6 +146,30 @@ def endings():
     same((d.stop(), socket_exists("wg1")), (0, False), "SIGTERM ends it in the middle of its work too [proc-sigterm]")
 
 
+def limits():
+    """A log file that is as large as a file may be."""
+    log = "/run/lab/limited.log"
+    with open(log, "wb") as f:
+        p = subprocess.Popen(["prlimit", "--fsize=1500", WG, "-f", "wg1"], env=dict(os.environ, LOG_LEVEL="verbose"),
+                             stdin=subprocess.DEVNULL, stdout=f, stderr=f)
+    lab.wait_for(lambda: socket_exists("wg1"), 5)
+    for _ in range(100):
+        lab.run("ip link set wg1 up", check=False)
+        lab.run("ip link set wg1 down", check=False)
+        if os.path.getsize(log) == 1500:
+            break
+    same(os.path.getsize(log), 1500, "a log reaches the limit of a file's size [proc-log-limit]")
+    for _ in range(5):
+        lab.run("ip link set wg1 up", check=False)
+        lab.run("ip link set wg1 down", check=False)
+    try:
+        ok("errno=0" in lab.Uapi("wg1").ask("get=1\n\n"), "and the tunnel goes on [proc-log-limit]")
+    except OSError as e:
+        ok(False, "and the tunnel goes on [proc-log-limit]", e)
+    p.terminate()
+    same((p.wait(5), socket_exists("wg1")), (0, False), "to its orderly end [proc-sigterm]")
+
+
 def daemonised():
     for env in ({}, {"WG_PROCESS_FOREGROUND": ""}, {"WG_PROCESS_FOREGROUND": "0"}, {"WG_PROCESS_FOREGROUND": "yes"}):
         name = "WG_PROCESS_FOREGROUND=%s" % env["WG_PROCESS_FOREGROUND"] if env else "no flag"
@@ -312,7 +336,7 @@ def links():
 
 def test():
     lab.host("d")
-    for part in (arguments, obstacles, endings, daemonised, descriptors, secrets, links):
+    for part in (arguments, obstacles, endings, limits, daemonised, descriptors, secrets, links):
         t = time.monotonic()
         part()
         lab.note("%s: %.1f s" % (part.__name__, time.monotonic() - t))
