@@ -670,6 +670,20 @@ static void forget_input(struct uapi_client *c)
 	c->in_at = c->in_line = 0;
 }
 
+/*
+ * Requests that were carried out go from the buffer.  Not each at once: what stands behind them is
+ * moved.
+ */
+static void drop_done(struct uapi_client *c)
+{
+	if (c->in_at <= c->in.len / 2)
+		return;
+	buf_drop_front(&c->in, c->in_at);
+	c->uapi->buffered -= c->in_at;
+	c->in_line -= c->in_at;
+	c->in_at = 0;
+}
+
 static bool answering(const struct uapi_client *c)
 {
 	return c->get.state != GET_NONE || c->out_at < c->out.len;
@@ -754,6 +768,7 @@ int uapi_feed(struct uapi_client *c, const void *data, size_t len)
 		len -= n;
 		if (!len)
 			break;
+		drop_done(c);
 		if (c->in.len - c->in_at + len > UAPI_REQUEST_MAX ||
 			u->buffered + len > UAPI_BUFFERED_MAX) {
 			/*

@@ -455,6 +455,22 @@ static void too_long(void)
 	CHECK_STR(calls(), "mark 4\n");
 }
 
+/* The first bytes of the next request come with the last ones of each. */
+static void always_in_the_middle(void)
+{
+	static char piece[1 << 20];
+
+	memset(piece, 'x', sizeof(piece) - 1);
+	memcpy(piece, "et=1\n", 5);
+	strcpy(piece + sizeof(piece) - 4, "\n\ns");
+	up();
+	ask(one, "s");
+	for (size_t i = 0; i < (UAPI_BUFFERED_MAX >> 20) + 2; i++)
+		CHECK_STR(ask(one, piece), "errno=-22\n\n");
+	CHECK_STR(ask(one, "et=1\nfwmark=4\n\n"), "errno=0\n\n");
+	CHECK_STR(calls(), "mark 4\n");
+}
+
 static void all_clients_bound(void)
 {
 	static char piece[1 << 20];
@@ -784,6 +800,8 @@ int main(void)
 		whole_requests);
 	test_run("a line longer than the bound is -22 [uapi-bounds]", long_lines);
 	test_run("a request longer than the bound is refused as a whole [uapi-bounds] [uapi-error-other]", too_long);
+	test_run("a client that is always in the middle of its next request goes on for ever [uapi-bounds] [uapi-several-operations]",
+		always_in_the_middle);
 	test_run("what all clients have waiting is bounded [uapi-bounds]", all_clients_bound);
 	test_run("who asks on and on without reading is refused [uapi-bounds]", answers_not_taken);
 	test_run("get shows everything in the order that wg expects, peers as they were added [uapi-get]",
