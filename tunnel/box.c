@@ -160,6 +160,9 @@ static const struct sandbox_call of_sanitizers[] = {
 	CALL(getppid),
 	CALL(uname),
 	CALL(membarrier),
+	/* A thread of their own that sleeps between two looks around. */
+	CALL(nanosleep),
+	CALL(clock_nanosleep),
 	/* A report: the memory map, symbols, llvm-symbolizer. */
 	CALL_IF(openat, BITS_CLEAR(2, O_WRONLY | O_RDWR | O_CREAT | O_TRUNC)),
 	CALL_IF(open, BITS_CLEAR(1, O_WRONLY | O_RDWR | O_CREAT | O_TRUNC)),
