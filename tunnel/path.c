@@ -18,7 +18,9 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
-#define TUN_READS_MAX 16 /* in a row, before the sockets get their turn */
+/* In a row, before the sockets get their turn: many small packets, or a few coalesced ones. */
+#define TUN_READS_MAX 64
+#define TUN_READ_BYTES_MAX (3u << 16)
 #define SEND_BUFFER (192u << 10)
 #define DATAGRAM_MAX 65507
 
@@ -272,13 +274,16 @@ static void tun_gone(struct worker *w)
 
 static void from_tun(struct worker *w)
 {
-	for (int i = 0; i < TUN_READS_MAX; i++) {
+	size_t bytes = 0;
+
+	for (int i = 0; i < TUN_READS_MAX && bytes < TUN_READ_BYTES_MAX; i++) {
 		ssize_t n = tun_read(w->tun, w->packet, sizeof(w->packet) - SPLIT_TAILROOM);
 
 		if (n == -EBADFD)
 			tun_gone(w);
 		if (n < 0)
 			break;
+		bytes += (size_t)n;
 		if (w->udp)
 			send_packet(w, (size_t)n);
 		else
