@@ -1,0 +1,27 @@
+#!/usr/bin/python3
+# tier: full
+"""Each call of a start made to fail in turn, with another error than startup.t does, and each request for memory."""
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import lab  # noqa: E402
+from faults import Faults  # noqa: E402
+from starts import Start, sweep  # noqa: E402
+
+
+def test():
+    sweep("any", "EPERM")
+    sweep("any", "ENOMEM")
+    f = Faults("probe")
+    f.rules("any-alloc ENOMEM x0")
+    s = Start("wg3", f)
+    s.settle()
+    n = f.seen()
+    s.end()
+    # A sanitizer has its own functions for memory.
+    if n:
+        sweep("any-alloc", "ENOMEM", step=max(1, n // 150))
+
+
+lab.main(280, test)
