@@ -94,10 +94,9 @@ def judge(start, served, what):
     return left and "%s: left behind: %s" % (what, left)
 
 
-def sweep(call, error, step=1, first=0):
+def sweep(call, error, step=1, least=80):
     """Let the first call fail, then the second, until one start has none left to fail."""
-    f = Faults("sweep")
-    wrong, survived, n, k = [], {}, 0, first
+    wrong, survived, n, k = [], {}, 0, 0
     while True:
         f = Faults("sweep")
         f.rules("%s %s +%d x1" % (call, error, k))
@@ -116,6 +115,6 @@ def sweep(call, error, step=1, first=0):
         elif served:
             survived[last] = survived.get(last, 0) + 1
         k += step
-    ok(not wrong and n > 100 // step, "each of %d calls of a start fails with %s: it ends with one reason and leaves nothing, "
+    ok(not wrong and n >= least, "each of %d calls of a start fails with %s: it ends with one reason and leaves nothing, "
        "or does without [start-each-call]" % (n, error), *wrong[:12])
     lab.note("done without: " + " ".join("%s:%d" % x for x in sorted(survived.items())))

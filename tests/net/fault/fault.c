@@ -116,7 +116,7 @@ static bool rule_is_for(const struct rule *r, const char *call, const char *clas
 	if (strcmp(r->call, "any") == 0)
 		return !is_allocation(call) && strcmp(call, "clock_gettime") != 0;
 	if (strcmp(r->call, "any-alloc") == 0)
-		return is_allocation(call);
+		return is_allocation(call) && (!r->only[0] || (class && strstr(class, r->only)));
 	return strcmp(r->call, call) == 0 && (!r->only[0] || (class && strstr(class, r->only))) &&
 		(!r->has_argument || (has && r->argument == argument));
 }
@@ -391,6 +391,16 @@ EXPORT void *mmap(void *at, size_t len, int protection, int flags, int fd, off_t
 					     : REAL(mmap)(at, len, protection, flags, fd, offset);
 }
 
+/* Class: the path of the program or library that asks. */
+static bool memory_fails(const char *call, const void *caller)
+{
+	Dl_info info;
+
+	if (!page || atomic_load_explicit(&page->n, memory_order_acquire) == 0)
+		return false;
+	return fails(call, dladdr(caller, &info) ? info.dli_fname : NULL, false, 0);
+}
+
 /* Their real ones are in use before anything can be looked up. */
 void *__libc_malloc(size_t len);
 void *__libc_calloc(size_t n, size_t len);
@@ -398,17 +408,17 @@ void *__libc_realloc(void *p, size_t len);
 
 EXPORT void *malloc(size_t len)
 {
-	return fails("malloc", NULL, false, 0) ? NULL : __libc_malloc(len);
+	return memory_fails("malloc", __builtin_return_address(0)) ? NULL : __libc_malloc(len);
 }
 
 EXPORT void *calloc(size_t n, size_t len)
 {
-	return fails("calloc", NULL, false, 0) ? NULL : __libc_calloc(n, len);
+	return memory_fails("calloc", __builtin_return_address(0)) ? NULL : __libc_calloc(n, len);
 }
 
 EXPORT void *realloc(void *p, size_t len)
 {
-	return fails("realloc", NULL, false, 0) ? NULL : __libc_realloc(p, len);
+	return memory_fails("realloc", __builtin_return_address(0)) ? NULL : __libc_realloc(p, len);
 }
 
 EXPORT int prctl(int what, ...)

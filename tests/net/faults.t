@@ -1,0 +1,143 @@
+#!/usr/bin/python3
+"""System calls that fail under a daemon at work: what can go on goes on, in order, with nothing lost that need not be."""
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import lab  # noqa: E402
+from lab import ok, same  # noqa: E402
+from pair import Pair  # noqa: E402
+
+
+def both_ways(p, **kw):
+    """Numbered packets a to b, then b to a, over IPv4 and IPv6 inside."""
+    return [p.flow(frm, to, v6=v6, rounds=12, **kw) for frm, to in (("a", "b"), ("b", "a")) for v6 in (False, True)]
+
+
+def whole(flows, name, *why):
+    return ok(all(f.whole() for f in flows), name, *map(str, flows), *why)
+
+
+def sends(p):
+    whole(both_ways(p), "without a fault nothing is lost, and all is in order [fault-send]")
+    for v6 in (False, True):
+        p.underlay(v6)
+        p.works()
+        outer = "IPv%d" % (6 if v6 else 4)
+        # A whole run is refused: its pieces go out, in order, and none is lost.
+        for error in ("EIO", "EINVAL", "EMSGSIZE"):
+            p.fa.rules("sendmsg %s gso" % error)
+            flows = both_ways(p)
+            whole(flows, "%s for every run over %s: all packets go one by one, in order [fault-send] [sock-gso-fallback]" % (error, outer))
+            hits = p.fa.hits()
+            ok(0 < hits <= 3, "which was tried once, not for every run: %d times [fault-send]" % hits)
+            # Ten seconds later, by the clock that it looks at, runs go again.
+            p.fa.rules("clock_gettime +11s =6", "sendmsg EIO gso x0")
+            whole(both_ways(p), "later, over %s, nothing is lost either [fault-send]" % outer)
+            ok(p.fa.hits(0) > 0 and p.fa.seen(1) > 10, "and runs are tried again after a while: %d [fault-send] [sock-gso-fallback]" % p.fa.seen(1))
+            p.fa.rules()
+            p.bounce()  # sockets without a memory, and the clock's own time again
+            p.works()
+    p.underlay(False)
+    p.works()
+
+    # The socket's buffer is full for a moment: it waits.
+    p.fa.rules("sendmsg EAGAIN x1")
+    whole([p.flow(rounds=5)], "EAGAIN once: the packets wait, and none is lost [fault-send]")
+    same(p.fa.hits(), 1, "the fault has struck [fault-send]")
+    # For long: it does not wait for ever.
+    for error in ("EAGAIN", "ENOBUFS", "ENETUNREACH", "EPERM", "ENOMEM"):
+        p.fa.rules("sendmsg %s 30%%" % error)
+        f = p.flow(rounds=40, burst=10)
+        ok(f.in_order() and f.got, "%s by chance: the others arrive, in order [fault-send]" % error, f)
+        ok(p.fa.hits() > 0, "the fault has struck %d times, %d packets were lost [fault-send]" % (p.fa.hits(), f.lost))
+        p.fa.rules()
+        f = p.flow(rounds=10)
+        ok(f.whole(), "and when it is over all arrive again [fault-send]", f)
+    # Handshakes too: the control thread's sends.
+    p.bounce()
+    p.fa.rules("sendmsg ENOBUFS x2")
+    p.fb.rules("sendmsg ENOBUFS x2")
+    ok(p.works(), "a handshake whose first messages could not be sent is tried again [fault-send]")
+    ok(p.fa.hits() + p.fb.hits() > 0, "the fault has struck [fault-send]")
+    p.fa.rules(), p.fb.rules()
+
+
+def receives(p):
+    for call, what in (("recvmmsg", "the socket"), ("read", "the device")):
+        f = p.fb if call == "recvmmsg" else p.fa
+        for error in ("ENOMEM", "EIO", "EINTR", "ENOBUFS"):
+            f.rules("%s %s %s x25" % (call, error, "tun" if call == "read" else ""))
+            flow = p.flow(rounds=40, burst=10)
+            ok(flow.whole(), "%s from %s 25 times: nothing is lost, for it is read again [fault-receive]" % (error, what), flow)
+            same(f.hits(), 25, "the fault has struck [fault-receive]")
+            f.rules()
+
+
+def device(p):
+    # Merged packets are refused, as some kernels do: the pieces are written, and no other is merged.
+    p.fb.rules("writev EINVAL merged")
+    flows = both_ways(p)
+    whole(flows, "EINVAL for every merged packet: the pieces are written, in order [fault-device]")
+    ok(0 < p.fb.hits() <= 4, "which was tried once for each worker, not for every packet: %d times [fault-device]" % p.fb.hits())
+    p.fb.rules()
+    for error in ("EAGAIN", "ENOMEM", "ENOBUFS", "EIO"):
+        p.fb.rules("writev %s tun 30%%" % error)
+        f = p.flow(rounds=40, burst=10)
+        ok(f.in_order() and f.got, "the device takes none at times, %s: the others arrive, in order [fault-device]" % error, f)
+        ok(p.fb.hits() > 0, "the fault has struck %d times, %d packets were lost [fault-device]" % (p.fb.hits(), f.lost))
+        p.fb.rules()
+        f = p.flow(rounds=10)
+        ok(f.whole(), "and when it is over all arrive again [fault-device]", f)
+
+
+def clocks(p):
+    for step in (-10 * 365 * 86400, 10 * 365 * 86400, -1, 3600):
+        def jump(i):
+            if i == 10:
+                p.fa.rules("clock_gettime %+ds =0" % step)
+                p.a.set("fwmark=0")  # whatever is set, it looks at its clocks
+        f = p.flow(rounds=20, each=jump)
+        ok(f.whole(), "the wall clock jumps by %d s under traffic: nothing is lost [fault-clock]" % step, f)
+        ok(p.fa.hits() > 0, "the clock was looked at [fault-clock]")
+        p.fa.rules()
+    # The one with a clock from the past cannot initiate, the other can.
+    p.bounce()
+    ok(p.works(), "a new session, before [fault-clock]")
+    p.fa.rules("clock_gettime -1000000s =0")
+    p.bounce()
+    f = lab.wait_for(lambda: p.flow("b", "a", rounds=1, burst=1).whole(), 30)
+    ok(f and p.fa.hits() > 0, "a host whose clock is in the past is reached by a peer's handshake [fault-clock]")
+    f = p.flow(rounds=10)
+    ok(f.whole(), "and then sends as well [fault-clock]", f)
+    p.fa.rules()
+    # Asleep for ten minutes: every session is over, and a new one is made.
+    p.fa.rules("clock_gettime +600s =7")
+    p.fb.rules("clock_gettime +600s =7")
+    ok(p.works(), "after ten minutes asleep the tunnel makes a new session [fault-clock]")
+    f = p.flow(rounds=10)
+    ok(f.whole() and p.fa.hits() > 0, "and all arrive [fault-clock]", f)
+    # Not back again: that clock never goes backwards.
+
+
+def memory(p):
+    """After all that."""
+    for d in (p.a, p.b):
+        if d.sanitised():
+            lab.skip("%s never took more than 32 MB [memory-faults]" % d.name, "a sanitizer's memory is not the program's")
+        else:
+            kb = d.status("VmHWM")
+            ok(kb < 32768, "%s never took more than 32 MB: %d kB [memory-faults]" % (d.name, kb))
+
+
+def test():
+    p = Pair().start()
+    ok(p.works(), "the tunnel works before anything fails [fault-send]")
+    for part in (sends, receives, device, clocks, memory):
+        t = time.monotonic()
+        part(p)
+        lab.note("%s: %.1f s" % (part.__name__, time.monotonic() - t))
+
+
+lab.main(280, test)
