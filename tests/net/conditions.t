@@ -1,0 +1,294 @@
+#!/usr/bin/python3
+"""Bad conditions around a daemon at work: families, offloads and MTUs that are not there or change, readers that stand
+still, disks and tables that are full, namespaces that go.  What can go on does, in order and in bounded memory."""
+import fcntl
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import lab  # noqa: E402
+from lab import Uapi, ok, same  # noqa: E402
+from pair import Pair  # noqa: E402
+
+TUNSETOFFLOAD = 0x400454d0
+PREFIXES = 130560
+
+
+def both_ways(p, **kw):
+    return [p.flow(frm, to, v6=v6, **dict(dict(rounds=12), **kw)) for frm, to in (("a", "b"), ("b", "a")) for v6 in (False, True)]
+
+
+def whole(flows, name, *why):
+    return ok(all(f.whole() for f in flows), name, *map(str, flows), *why)
+
+
+def bounded(p, name, mb=48):
+    for d in (p.a, p.b):
+        if d.sanitised():
+            lab.skip("%s: %s stays below %d MB [memory-conditions]" % (name, d.name, mb), "a sanitizer's memory is not the program's")
+        else:
+            kb = d.status("VmHWM")
+            ok(kb < mb << 10, "%s: %s stays below %d MB: %d kB [memory-conditions]" % (name, d.name, mb, kb))
+
+
+def lines(d, words):
+    return sum(words in x for x in d.log_lines())
+
+
+def missing(p):
+    """What the kernel of this host does not have."""
+    for family, number in (("IPv6", socket.AF_INET6), ("IPv4", socket.AF_INET)):
+        p.start(["socket EAFNOSUPPORT =%d" % number], v6=family == "IPv4")
+        ok(p.works(), "a kernel without %s: the tunnel works over the other [sock-no-v6] [sock-no-v4]" % family)
+        whole(both_ways(p), "and all packets of both families arrive, both ways [sock-no-v6] [sock-no-v4]")
+        same((lines(p.a, "no %s here" % family), p.fa.hits() > 0), (1, True), "which the log says once [sock-no-v6] [sock-no-v4]")
+        same(p.stop(), (0, 0), "and they end as ever")
+    for rules, what, said in ((["ioctl EINVAL =%d" % TUNSETOFFLOAD], "a device without any offload", "does not offer TCP segmentation"),
+                              (["ioctl EINVAL =%d +2 x1" % TUNSETOFFLOAD], "a device without UDP segmentation", "does not offer UDP segmentation")):
+        p.start(rules)
+        ok(p.works() and p.fa.hits() > 0 and p.fb.hits() > 0, what + ": the tunnel works [tun-without]")
+        whole(both_ways(p) + [p.flow(rounds=20, gso=False)], "and all packets arrive, in order [tun-without]")
+        same(lines(p.a, said), 1, "which the log says once [tun-without]")
+        same(p.stop(), (0, 0), "and they end as ever")
+
+
+def underlay(p):
+    """No IPv4 address anywhere outside."""
+    for ns in "ab":
+        lab.run("ip -n %s -4 addr flush dev eth" % ns)
+    p.start(v6=True)
+    ok(p.works(), "where no host has an IPv4 address the tunnel works [sock-no-v6]")
+    whole(both_ways(p, rounds=30), "and all packets of both families arrive, both ways [sock-no-v6]")
+    same(p.stop(), (0, 0), "and they end as ever")
+    for ns, n in (("a", 1), ("b", 2)):
+        lab.run("ip -n %s addr add 10.0.0.%d/24 dev eth" % (ns, n))
+
+
+def mtu(p):
+    """The outer link becomes narrow under traffic, and wide again."""
+    def set_mtu(n):
+        for ns in "ab":
+            lab.run("ip -n %s link set eth mtu %d" % (ns, n))
+    p.start()
+    p.works()
+    for v6 in (False, True):
+        p.underlay(v6)
+        p.works()
+        name = "over IPv%d" % (6 if v6 else 4)
+
+        def change(i):
+            if i == 10:
+                set_mtu(1280)
+                p.fa.rules("sendmsg EIO gso x0", "sendmsg EIO plain x0")
+        f = p.flow(rounds=30, each=change, size=1300)
+        ok(f.in_order() and f.lost <= 40, "the outer MTU shrinks to 1280 under traffic %s: no more than what was under way is lost [mtu-changes]" % name, f)
+        ok(p.fa.seen(1) >= 18 * 40 and 0 < p.fa.seen(0) < 4, "and packets go one by one [mtu-changes]", p.fa.seen(0), p.fa.seen(1))
+        f = p.flow(rounds=10, size=1300)
+        ok(f.whole(), "all that follow arrive [mtu-changes]", f)
+        set_mtu(1500)
+        p.fa.rules("sendmsg EIO gso x0", "sendmsg EIO plain x0", "clock_gettime +11s =6")
+        f = p.flow(rounds=20, size=1300)
+        ok(f.whole() and p.fa.seen(0) >= 19 and p.fa.seen(1) < 20, "when it has grown again, runs are sent again after a while [mtu-changes]",
+           f, p.fa.seen(0), p.fa.seen(1))
+        p.fa.rules()
+    p.underlay(False)
+    bounded(p, "MTUs that change")
+    p.stop()
+
+
+def stalls(p):
+    """Consumers that stop reading."""
+    p.start()
+    p.works()
+    # A TCP receiver in the tunnel.
+    with lab.inside("b"):
+        listener = socket.create_server(("10.9.0.2", 5000))
+    with lab.inside("a"):
+        tcp = socket.create_connection(("10.9.0.2", 5000), timeout=10)
+    peer = listener.accept()[0]
+    data, sent = os.urandom(1 << 16), 0
+    tcp.settimeout(0.5)
+    try:
+        while sent < 64 << 20:
+            sent += tcp.send(data[sent % len(data):])
+    except socket.timeout:
+        pass
+    f = p.flow(rounds=20)
+    ok(f.whole() and sent > len(data), "beside a TCP receiver in the tunnel that has stopped after %d kB all others arrive [stalled-reader]" % (sent >> 10), f)
+    got, good = 0, True
+    peer.settimeout(20)
+    while got < sent:
+        x = peer.recv(min(sent - got, len(data) - got % len(data)))
+        good &= x == data[got % len(data):got % len(data) + len(x)]
+        got += len(x)
+        if not x:
+            break
+    same((got, good), (sent, True), "and when it reads on it gets all, unchanged [stalled-reader]")
+    for s in (tcp, peer, listener):
+        s.close()
+    # A daemon that does not run for a while: the queues around it are full.
+    for d, who in ((p.a, "sender"), (p.b, "receiver")):
+        def stand_still(i, pid=d.pid):
+            if i in (0, 1500):
+                os.kill(pid, signal.SIGCONT if i else signal.SIGSTOP)
+        f = p.flow(rounds=1501, burst=1, patience=0, each=stand_still)
+        ok(f.in_order() and f.got > 100, "the %s's daemon stands still while 1,500 packets come: what is kept then arrives in order "
+           "[stalled-reader]" % who, f)
+        whole([p.flow(rounds=20)], "and all that follow arrive [stalled-reader]")
+    # Clients of the configuration socket that ask for much and do not read.
+    public = os.urandom(32).hex()
+    p.a.set("public_key=" + public, *["allowed_ip=%d.%d.%d.1/32" % (20 + (i >> 16), i >> 8 & 255, i & 255) for i in range(PREFIXES)])
+    before = p.a.status("VmRSS")
+    clients = [Uapi("wg1", timeout=60) for _ in range(10)]
+    for u in clients:
+        u.send("get=1\n\n")
+    f = p.flow(rounds=30)
+    ok(f.whole(), "beside ten clients that do not read 130,560 prefixes all packets arrive [uapi-slow-client]", f)
+    ok("errno=0" in p.a.ask("set=1\nfwmark=0\n\n"), "and another client is served [uapi-slow-client]")
+    grown = p.a.status("VmRSS") - before
+    if p.a.sanitised():
+        lab.skip("they take no more than 2 MB each [memory-conditions]", "a sanitizer's memory is not the program's")
+    else:
+        ok(grown < 20480, "they take no more than 2 MB each: %d kB [memory-conditions]" % grown)
+    text = clients[0].answer()
+    ok(text.count("allowed_ip=") == PREFIXES + 2 and text.endswith("errno=0\n\n"), "one that reads after all gets everything [uapi-slow-client]",
+       text[-200:])
+    for u in clients:
+        u.close()
+    p.a.set("public_key=" + public, "remove=true")
+    bounded(p, "readers that stop", 96)
+    p.stop()
+
+
+def logs(p):
+    """A log that is not read, and one whose disk is full."""
+    class Piped(lab.Daemon):
+        def __init__(self, ns, name, program, args):
+            self.end, w = os.pipe()
+            fcntl.fcntl(self.end, 1031, 4096)  # F_SETPIPE_SZ
+            super().__init__(ns, name, "sh", args=["-c", 'exec 2>/proc/%d/fd/%d; exec "$@"' % (os.getpid(), w), "sh", program, *args])
+            os.close(w)
+
+    p.start(a=Piped)
+    p.a.set("private_key=" + p.ka.private.hex())
+    for _ in range(100):  # a line or more each
+        lab.run("ip -n a link set wg1 mtu 1400")
+        lab.run("ip -n a link set wg1 mtu 1420")
+    ok(p.works(), "with a log that nobody reads the tunnel works [log-no-wait]")
+    whole([p.flow(rounds=20)], "and all packets arrive [log-no-wait]")
+    ok(p.a.ready(), "and it answers [log-no-wait]")
+    said = os.read(p.a.end, 65536)
+    lab.run("ip -n a link set wg1 mtu 1410")
+    os.set_blocking(p.a.end, False)
+    text = lab.wait_for(lambda: _read(p.a.end))
+    ok(said and b"lines were lost here" in (text or b""), "who reads again is told how many lines are missing [log-no-wait]", said[-300:], text)
+    same(p.stop(), (0, 0), "and they end as ever")
+
+    lab.run("mkdir -p /run/small")
+    lab.run("mount -t tmpfs -o size=4096 none /run/small")
+
+    class Full(lab.Daemon):
+        def __init__(self, ns, name, program, args):
+            super().__init__(ns, name, "sh", args=["-c", 'exec 2>/run/small/log; exec "$@"', "sh", program, *args])
+    p.start(a=Full)
+    for _ in range(100):
+        lab.run("ip -n a link set wg1 mtu 1400")
+        lab.run("ip -n a link set wg1 mtu 1420")
+    same(os.path.getsize("/run/small/log"), 4096, "the disk for the log is full [log-no-wait]")
+    ok(p.works(), "and the tunnel works [log-no-wait]")
+    whole([p.flow(rounds=20)], "and all packets arrive [log-no-wait]")
+    lab.run("mount -o remount,size=1m /run/small")
+    lab.run("ip -n a link set wg1 mtu 1410")
+    ok(lab.wait_for(lambda: "lines were lost here" in open("/run/small/log", errors="replace").read(), 10),
+       "when there is room again the log says how many lines are missing [log-no-wait]")
+    same(p.stop(), (0, 0), "and they end as ever")
+    lab.run("umount /run/small")
+
+
+def _read(fd):
+    try:
+        return os.read(fd, 65536)
+    except BlockingIOError:
+        return b""
+
+
+def descriptors(p):
+    """Clients that open hundreds of connections, where the daemon may have few descriptors."""
+    class Few(lab.Daemon):
+        def __init__(self, ns, name, program, args):
+            super().__init__(ns, name, "prlimit", args=["--nofile=48", program, *args])
+    p.start(a=Few)
+    p.works()
+    clients = []
+    for _ in range(400):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(1)
+        try:
+            s.connect("/var/run/wireguard/wg1.sock")
+        except OSError:
+            pass
+        clients.append(s)
+    f = p.flow(rounds=20)
+    ok(f.whole(), "beside 400 connections to a daemon with 48 descriptors all packets arrive [uapi-many-clients]", f)
+    ok(lines(p.a, "turned away") >= 1, "the log says that clients are turned away [uapi-many-clients]")
+    # The sockets need descriptors of their own.
+    lab.run("ip -n a link set wg1 down")
+    lab.run("ip -n a link set wg1 up")
+    for s in clients:
+        s.close()
+    ok(lab.wait_for(p.a.ready, 10), "when they are gone the next one is served [uapi-many-clients]")
+    ok(p.works(), "and the link that went down and up meanwhile works [uapi-many-clients]")
+    ok(len(os.listdir("/proc/%d/fd" % p.a.pid)) < 40, "no descriptor is left behind [uapi-many-clients]")
+    p.stop()
+
+
+def namespaces(p):
+    """ip netns del under load: of the host in which the daemon and its sockets are, then of the one that has its device."""
+    p.start()
+    p.works()
+
+    def forget(i):
+        if i == 10:
+            lab.run("ip netns del a")
+    f = p.flow(rounds=40, each=forget)
+    ok(f.whole(), "the name of the daemon's namespace is deleted under traffic: it goes on [netns-deleted]", f)
+    os.kill(p.a.pid, signal.SIGTERM)
+    same((p.a.gone(), os.path.exists("/var/run/wireguard/wg1.sock")), (0, False), "and ends as ever [netns-deleted]")
+    # The device of b moves to a namespace that then goes, with everything in it.
+    lab.run("ip netns add c")
+    lab.run("ip -n b link set wg2 netns c")
+    lab.run("ip -n c addr add 10.9.0.2/24 dev wg2")
+    lab.run("ip -n c link set wg2 up")
+    def load():
+        with lab.inside("c"):
+            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        while time.monotonic() < end:
+            try:
+                s.sendto(bytes(1200), ("10.9.0.1", 4000))
+            except OSError:
+                pass
+        s.close()
+    end = time.monotonic() + 1
+    t = lab.in_thread(load)
+    time.sleep(0.3)
+    lab.run("ip netns del c")
+    t.join(30)
+    status = p.b.gone(20)
+    same((status, os.path.exists("/var/run/wireguard/wg2.sock")), (0, False),
+         "its device's namespace is deleted under traffic: the daemon ends, and its socket is gone [netns-deleted] [proc-tun-gone]")
+
+
+def test():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+    p = Pair()
+    for part in (missing, underlay, mtu, stalls, logs, descriptors, namespaces):
+        t = time.monotonic()
+        part(p)
+        lab.note("%s: %.1f s" % (part.__name__, time.monotonic() - t))
+
+
+lab.main(280, test)
