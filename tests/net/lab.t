@@ -3,7 +3,7 @@
 # tier: full
 # ginnel lab: two hosts that stay until they are taken down, and of which nothing stays then, whatever went wrong.
 . "${0%/*}/lib.sh"
-lab_enter 280 "$@"
+lab_enter 840 "$@"
 
 # The programs lie together, where nobody can read and run them too.
 mkdir /run/lab/bin && cp "$WG" /run/lab/bin/ginnel-wg && cp "${WG%/*}"/ginnel{,-lab} /run/lab/bin || exit
@@ -32,7 +32,7 @@ left()
 	ip -o link show | grep -v ' lo:'
 	for pid in $(daemons); do
 		# Those that are about to end count when they do not.
-		within 3 eval '! kill -0 '"$pid"
+		within 60 eval '! kill -0 '"$pid"
 	done >/dev/null 2>&1
 	daemons
 }
@@ -64,9 +64,9 @@ ok "bash completes them" grep -q 'words="up status exec shell down ' <(/run/lab/
 
 says "up succeeds [lab-up]" 0 "The lab is up." up
 for to in 192.168.241.2 fd00:241::2 10.0.0.2 fd00:aa::2; do
-	ok "a reaches $to [lab-up]" lab exec a ping -n -c 2 -i 0.1 -W 2 $to
+	ok "a reaches $to [lab-up]" lab exec a ping -n -c 2 -i 0.1 -W 10 $to
 done
-ok "b reaches a through the tunnel [lab-up]" lab exec b ping -n -c 2 -i 0.1 -W 2 192.168.241.1
+ok "b reaches a through the tunnel [lab-up]" lab exec b ping -n -c 2 -i 0.1 -W 10 192.168.241.1
 ok "by WireGuard [lab-up]" test "$(wg show ginnel-lab-a latest-handshakes | cut -f2)" -gt 0
 is "nobody but root looks into its state [lab-up]" \
 	"$(stat -c %a /run/ginnel-lab; find /run/ginnel-lab -type f -perm /077)" 700
@@ -92,23 +92,23 @@ says "and so is up [lab-up]" 1 "leave it first" exec a /run/lab/bin/ginnel lab u
 
 lab exec a sh -c 'trap "" TERM HUP; touch /run/lab/deaf; while :; do sleep 1; done' >/dev/null 2>&1 &
 deaf=$!
-within 5 test -e /run/lab/deaf
+within 60 test -e /run/lab/deaf
 says "down succeeds [lab-down]" 0 "The lab is down." down
 clean "and nothing is left, not even what would not end [lab-down]"
-fails "what ran on a host has ended [lab-down]" kill -0 $deaf
+ok "what ran on a host has ended [lab-down]" within 60 eval "! kill -0 $deaf"
 says "down again says so [lab-down]" 0 "There was no lab." down
 
 # --- something breaks while it is up
 
 lab up >/dev/null
 ip -n ginnel-lab-b link del ginnel-lab-b
-within 5 eval '! wg show ginnel-lab-b'
+within 60 eval '! wg show ginnel-lab-b'
 says "status names the host whose tunnel is gone [lab-status]" 1 "The tunnel of host b is gone" status
 says "up says what to do [lab-idempotent]" 1 "ginnel lab down, then up again" up
 ip netns del ginnel-lab-a
 says "status names the host that is gone [lab-status]" 1 "Host a is gone." status
 says "down removes the rest [lab-crash]" 0 "The lab is down." down
-within 5 eval '! daemons'
+within 60 eval '! daemons'
 clean "and nothing is left [lab-crash]"
 
 lab up >/dev/null
@@ -157,7 +157,7 @@ accidents()
 		[[ $status == "$want" && -z $rest ]] || echo "$how at $n: status $status, left: $rest"
 	done
 }
-again() { lab up && lab exec a ping -n -c 1 -W 2 192.168.241.2 && lab down; }
+again() { lab up && lab exec a ping -n -c 1 -W 10 192.168.241.2 && lab down; }
 
 is "up that fails anywhere leaves nothing [lab-crash]" "$(accidents fail 1 true)" ""
 is "nor does one that is interrupted [lab-crash]" "$(accidents TERM 143 true)" ""

@@ -6,11 +6,14 @@
 # failure, Ctrl-C or SIGKILL, the kernel ends every process in it and takes links, sockets and mounts away.
 #
 #	. "${0%/*}/lib.sh"
-#	lab_enter 30 "$@"	# from here on inside, as root, for at most 30 seconds
+#	lab_enter 600 "$@"	# from here on inside, as root, for at most 600 seconds
 #	lab_pair		# two hosts a and b with a link between them, see below
 #	wg_start a wg1		# the program under test, in host a
 #	ok "a reaches b [id]" in_ns a ping -c1 -W2 192.168.241.2
 #	lab_end
+#
+# Whatever a test waits for is a condition.  Times bound only how long a hang lasts: on a busy machine all things come
+# late, and what is late has not failed.
 #
 # WG names the program under test, build/bin/ginnel-wg if unset.  WIREGUARD_GO names the foreign one.
 
@@ -135,7 +138,7 @@ is()
 	fi
 }
 
-# within SECONDS COMMAND...: try a command until it succeeds.
+# within SECONDS COMMAND...: try a command until it succeeds.  SECONDS are for a machine that is slow and busy.
 within()
 {
 	local end=$((SECONDS + $1 + 1))
@@ -169,6 +172,9 @@ in_ns()
 	shift
 	ip netns exec "$ns" "$@"
 }
+
+# in_ns_exec NS COMMAND...: the same for the background: $! is the command's own, not that of a shell around it.
+in_ns_exec() { exec ip netns exec "$@"; }
 
 # link_add NS1 DEV1 NS2 DEV2: a cable between two hosts.
 link_add()
@@ -244,12 +250,12 @@ wg_start()
 	return 1
 }
 
-# wg_wait_socket NAME: until `wg` can talk to it, for at most five seconds.
+# wg_wait_socket NAME: until `wg` can talk to it, for at most a minute.
 wg_wait_socket()
 {
-	local i
+	local end=$((SECONDS + 60))
 
-	for ((i = 0; i < 100; i++)); do
+	while ((SECONDS < end)); do
 		[[ -S /run/wireguard/$1.sock ]] && wg show "$1" >/dev/null 2>&1 && return 0
 		wg_alive "$1" || return 1
 		sleep 0.05
@@ -293,23 +299,60 @@ wg_bounce() { ip -n "${wg_ns[$1]}" link set "$1" down && ip -n "${wg_ns[$1]}" li
 
 # --- traffic
 
-ping4() { in_ns "$1" ping -n -q -c "${3:-3}" -i 0.1 -W 2 "$2"; }
-ping6() { in_ns "$1" ping -6 -n -q -c "${3:-3}" -i 0.1 -W 2 "$2"; }
+# One packet of several must come back; none is waited for that came.
+ping4() { in_ns "$1" ping -n -q -c "${3:-3}" -i 0.1 -W 10 "$2"; }
+ping6() { in_ns "$1" ping -6 -n -q -c "${3:-3}" -i 0.1 -W 10 "$2"; }
 
-# iperf_server NS PORT
-iperf_server()
+# iperf CLIENT SERVER ADDRESS OPTION...: one run of iperf3 from host CLIENT to ADDRESS, where host SERVER listens.
+# Every run has a server of its own: between two runs iperf3's does not listen for a moment.
+iperf()
 {
-	in_ns "$1" iperf3 -s -p "$2" >"/run/lab/iperf.$1.$2" 2>&1 </dev/null &
-	iperf_pid=$!
-	within 5 lab_listens "$1" "$2"
-}
+	local client=$1 server=$2 address=$3 pid status
+	shift 3
 
-# iperf_stop: end the server started last.
-iperf_stop()
-{
-	kill "$iperf_pid" 2>/dev/null
-	wait "$iperf_pid" 2>/dev/null
-	return 0
+	in_ns_exec "$server" iperf3 -s -1 >"/run/lab/iperf.$server" 2>&1 </dev/null &
+	pid=$!
+	within 60 lab_listens "$server" 5201
+	in_ns "$client" timeout 120 iperf3 -c "$address" "$@"
+	status=$?
+	kill "$pid" 2>/dev/null
+	wait "$pid" 2>/dev/null
+	return $status
 }
 
 lab_listens() { [[ $(in_ns "$1" ss -Hltn "sport = $2") ]]; }
+
+# --- captures
+
+# capture NS DEVICE FILTER [OPTION...]: have tcpdump write what passes a device into capture_file NS DEVICE.
+capture()
+{
+	local ns=$1 dev=$2 filter=$3 file
+	file=$(capture_file "$1" "$2")
+	shift 3
+
+	rm -f "$file" "$file.err"
+	in_ns_exec "$ns" tcpdump -n --immediate-mode -U -s 128 -w "$file" -i "$dev" "$@" "$filter" 2>"$file.err" &
+	capturing[$ns.$dev]=$!
+	within 60 grep -q listening "$file.err"
+}
+capture_file() { echo "/run/lab/$1.$2.pcap"; }
+declare -A capturing=()
+
+# capture_end NS DEVICE ADDRESS: end it when all is in the file that has passed before this call: when a datagram sent
+# now to the discard port of ADDRESS, which must leave by DEVICE and pass the filter, is in it.
+capture_end()
+{
+	within 60 capture_has_fence "$@"
+	kill "${capturing[$1.$2]}"
+	wait "${capturing[$1.$2]}" 2>/dev/null
+	unset "capturing[$1.$2]"
+	return 0
+}
+capture_has_fence()
+{
+	in_ns "$1" bash -c "echo fence >/dev/udp/$3/9"
+	[[ $(tcpdump -n -r "$(capture_file "$1" "$2")" "udp dst port 9" 2>/dev/null) ]]
+}
+# captured NS DEVICE: its packets, one a line, without that datagram.
+captured() { tcpdump -n -r "$(capture_file "$1" "$2")" "not udp dst port 9" 2>/dev/null; }

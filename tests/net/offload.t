@@ -4,12 +4,11 @@
 # shellcheck disable=SC1010,SC2046,SC2086,SC2120 # words are meant to split
 # shellcheck source=tests/net/lib.sh
 . "${0%/*}/lib.sh"
-lab_enter 60 "$@"
+lab_enter 600 "$@"
 lab_pair
 wg_start a wg1 && wg_start b wg2 || { echo "Bail out! no daemon"; exit 1; }
 lab_tunnel
-in_ns_exec() { exec ip netns exec "$@"; } # in the background, $! is the program's own
-once() { in_ns a ping -n -q -c 1 -W 2 "$@" 192.168.241.2; }
+once() { in_ns a ping -n -q -c 1 -W 10 "$@" 192.168.241.2; }
 once >/dev/null
 
 # --- what the device offers
@@ -21,39 +20,20 @@ if (($(uname -r | awk -F. '{ print $1 * 100 + $2 }') >= 602)); then
 	ok "and UDP, since the kernel can [tun-offload]" offered tx-udp-segmentation
 fi
 
-# capture DEV NS / captured: the longest packet on a device, in both hosts.
-declare -A device=([a]=wg1 [b]=wg2)
-capture()
-{
-	capturing=()
-	rm -f /run/lab/{a,b}.{pcap,err}
-	for h in a b; do
-		in_ns_exec $h tcpdump -n --immediate-mode -U -s 100 -w /run/lab/$h.pcap -i "${device[$h]}" "$1" \
-			2>/run/lab/$h.err &
-		capturing+=($!)
-	done
-	for h in a b; do within 5 grep -q listening /run/lab/$h.err; done
-}
-captured()
-{
-	kill "${capturing[@]}"
-	wait "${capturing[@]}" 2>/dev/null
-}
-# longest HOST: the length of the longest packet captured there.
-longest()
-{
-	tcpdump -n -r "/run/lab/$1.pcap" 2>/dev/null | sed -n 's/.*length \([0-9]*\).*/\1/p' | sort -n | tail -1
-}
+# capture_both FILTER / capture_both_end: what passes the tunnel's devices.
+capture_both() { capture a wg1 "$1 or udp port 9" && capture b wg2 "$1 or udp port 9"; }
+capture_both_end() { capture_end a wg1 192.168.241.2 && capture_end b wg2 192.168.241.1; }
+# longest NS DEVICE: the length of the longest packet captured there.
+longest() { captured "$1" "$2" | sed -n 's/.*length \([0-9]*\).*/\1/p' | sort -n | tail -1; }
 
-iperf_server b 5201
 for family in 4 6; do
 	to=$( ((family == 4)) && echo 192.168.241.2 || echo fd00:241::2)
-	capture "tcp port 5201"
-	in_ns a iperf3 -$family -c $to -n 30M -J >/run/lab/bulk 2>&1
-	captured
-	ok "TCP over IPv$family is read from the device in packets of $(longest a) bytes [tun-offload]" \
-		test "$(longest a)" -gt 8000
-	ok "and written to it in packets of $(longest b) [tun-offload]" test "$(longest b)" -gt 8000
+	capture_both "tcp port 5201"
+	iperf a b $to -$family -n 30M -J >/run/lab/bulk 2>&1
+	capture_both_end
+	ok "TCP over IPv$family is read from the device in packets of $(longest a wg1) bytes [tun-offload]" \
+		test "$(longest a wg1)" -gt 8000
+	ok "and written to it in packets of $(longest b wg2) [tun-offload]" test "$(longest b wg2)" -gt 8000
 done
 
 # 40 datagrams of 1200 bytes in one send; the receiver sees each by itself, or joined with its size.
@@ -63,7 +43,7 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.setsockopt(socket.SOL_SOCKET, 8, 4 << 20)
 s.bind(("192.168.241.2", 9000))
 print("ready", flush=True)
-s.settimeout(5)
+s.settimeout(60)
 got = []
 try:
 	while len(got) < 41:
@@ -74,8 +54,8 @@ assert got[:40] == [bytes([i]) * 1200 for i in range(40)] and got[40] == b"last"
 print("intact", flush=True)
 ' >/run/lab/receiver 2>&1 &
 receiver=$!
-within 5 grep -q ready /run/lab/receiver
-capture "udp port 9000"
+within 60 grep -q ready /run/lab/receiver
+capture_both "udp port 9000"
 in_ns a /usr/bin/python3 -c '
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -84,10 +64,10 @@ s.setsockopt(17, 103, 1200)
 s.send(b"".join(bytes([i]) * 1200 for i in range(40)) + b"last")
 '
 wait $receiver
-captured
+capture_both_end
 is "UDP datagrams sent as one arrive as they were, the short last one too [tun-offload]" \
 	"$(tail -1 /run/lab/receiver)" intact
-ok "and went into the tunnel as one packet of $(longest a) bytes [tun-offload]" test "$(longest a)" -gt 40000
+ok "and went into the tunnel as one packet of $(longest a wg1) bytes [tun-offload]" test "$(longest a wg1)" -gt 40000
 
 # --- paths that refuse
 head -c 4000000 /dev/urandom >/run/lab/data
@@ -97,8 +77,8 @@ carry()
 	rm -f /run/lab/copy
 	in_ns_exec "$2" socat -u TCP-LISTEN:7000,reuseaddr OPEN:/run/lab/copy,creat,trunc &
 	local copy=$!
-	within 5 lab_listens "$2" 7000
-	in_ns "$1" timeout 8 socat -u OPEN:/run/lab/data "TCP:$3:7000"
+	within 60 lab_listens "$2" 7000
+	in_ns "$1" timeout 120 socat -u OPEN:/run/lab/data "TCP:$3:7000"
 	wait $copy
 	cmp /run/lab/data /run/lab/copy
 }

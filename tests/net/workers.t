@@ -2,7 +2,7 @@
 # A tunnel with one, two and four workers on either side: traffic of many flows, the order within each, and memory.
 # shellcheck source=tests/net/lib.sh
 . "${0%/*}/lib.sh"
-lab_enter 90 "$@"
+lab_enter 600 "$@"
 lab_pair
 
 # Each of several flows sends numbered datagrams from a to b; within a flow the numbers must never go down.
@@ -11,7 +11,7 @@ import socket, struct, sys
 flows, s = {}, socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
 s.bind(("192.168.241.2", 7000))
-s.settimeout(10)
+s.settimeout(60)
 open("/run/lab/ready", "w")
 got = ended = 0
 while ended < int(sys.argv[1]):
@@ -24,18 +24,26 @@ while ended < int(sys.argv[1]):
     assert n > flows.get(source, -1), "flow %s: %d after %d" % (source, n, flows[source])
     flows[source] = n
     got += 1
+    if got % 100 == 0:
+        s.sendto(struct.pack("!I", got), source)
 print(got)
 EOF
 cat >/run/lab/send <<'EOF'
-import socket, struct, sys, time
+import select, socket, struct, sys
 sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(int(sys.argv[1]))]
+sent = got = lost = 0
 for n in range(4000):
     for s in sockets:
         s.sendto(struct.pack("!I", n) + bytes(n % 1200), ("192.168.241.2", 7000))
-    if n % 50 == 49:
-        time.sleep(0.005)
+    sent += len(sockets)
+    # The queue of an interface holds 500: the receiver tells what it got before more are sent.
+    while sent - got - lost > 400:
+        ready, _, _ = select.select(sockets, [], [], 10)
+        for s in ready:
+            got = max(got, *struct.unpack("!I", s.recv(4)))
+        if not ready:
+            lost = sent - got
 for _ in range(3):
-    time.sleep(0.1)
     for s in sockets:
         s.sendto(b"\xff\xff\xff\xff", ("192.168.241.2", 7000))
 EOF
@@ -44,15 +52,14 @@ in_order()
 	local receiver got
 
 	rm -f /run/lab/ready
-	in_ns b timeout 40 /usr/bin/python3 /run/lab/receive 6 >/run/lab/got 2>&1 &
+	in_ns_exec b timeout 120 /usr/bin/python3 /run/lab/receive 6 >/run/lab/got 2>&1 &
 	receiver=$!
-	within 5 test -e /run/lab/ready
-	in_ns a timeout 30 /usr/bin/python3 /run/lab/send 6
+	within 60 test -e /run/lab/ready
+	in_ns a timeout 120 /usr/bin/python3 /run/lab/send 6
 	wait $receiver || { cat /run/lab/got; return 1; }
 	got=$(cat /run/lab/got)
-	# Some may be lost where the machine is busy; the order may not be.
 	echo "$got of 24000 arrived"
-	((got > 12000))
+	((got == 24000))
 }
 
 sanitised() { grep -qa -e __asan_init -e __tsan_init "$WG"; }
@@ -71,12 +78,10 @@ for pair in "1 1" "2 2" "1 4" "4 2"; do
 	ok "$n1 and $n2 workers: IPv4 passes [workers-any]" ping4 a 192.168.241.2
 	ok "$n1 and $n2 workers: IPv6 passes [workers-any]" ping6 b fd00:241::1
 	ok "$n1 and $n2 workers: no flow is ever out of order [rx-order-per-peer] [workers-any]" in_order
-	iperf_server b 5201
 	for flags in -P4 "-P4 -R" "-P2 --bidir"; do
 		ok "$n1 and $n2 workers: bulk data flows: iperf3 $flags [bulk] [workers-any]" \
-			in_ns a iperf3 -c 192.168.241.2 -t 1 $flags
+			iperf a b 192.168.241.2 -t 1 $flags
 	done
-	iperf_stop b
 	if sanitised; then
 		((++tap_count))
 		echo "ok $tap_count - under bulk load a daemon takes less than 16 MB [memory-bulk] # SKIP a sanitizer's memory is not the program's"
