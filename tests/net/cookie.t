@@ -27,18 +27,17 @@ class Flood:
         self.peer.drain()
 
 
-def under_load(flood, p, make, tries=10):
+def under_load(flood, p, make, tries=100):
     """
-    Send make() in the middle of a burst until a cookie reply comes back for it: the daemon is under load, and stays so
-    for a second.  Returns the message and the reply.
+    Send make() behind a burst until a cookie reply comes back for it: the daemon is under load, and stays so for a
+    second.  Returns the message and the reply.
     """
     for _ in range(tries):
         flood.burst()
         time.sleep(0.05)
         msg = make()
-        p.drain()
         p.send(msg)
-        got = p.recv(1, ("cookie", "response"))
+        got = p.recv_to(struct.unpack_from("<I", msg, 4)[0], 2)
         if got is not None and w.kind(got) == "cookie":
             return msg, got
         time.sleep(0.03)
@@ -66,10 +65,13 @@ def test():
 
     # The same address and port with the cookie, before the load is over.
     cookie = p.cookie
-    flood.burst()
-    time.sleep(0.05)
-    p.send(p.initiation())
-    got = p.recv(1, ("response", "cookie"))
+
+    def with_cookie():
+        flood.burst()
+        time.sleep(0.05)
+        p.send(p.initiation())
+        return p.recv_to(p.hs["index"], 2)  # a burst that is worked off slowly may leave no room for it
+    got = lab.wait_for(with_cookie)
     ok(w.kind(got or b"") == "response", "with the cookie in mac2 the handshake is answered [load-handshake-completes] [mac-mac2-key]",
        w.kind(got or b""))
     if w.kind(got or b"") == "response":
@@ -84,9 +86,8 @@ def test():
     ok(r1 and r2 and r1[8:32] != r2[8:32], "every reply has its own nonce [cookie-reply-nonce]")
     flood.burst()
     time.sleep(0.05)
-    q.drain()
     q.send(q.initiation(wrong_mac1=True))
-    ok(q.recv(0.3) is None, "a wrong mac1 gets no cookie [load-order-mac1]")
+    ok(q.recv_to(q.hs["index"], 0.3) is None, "a wrong mac1 gets no cookie [load-order-mac1]")
 
     # A cookie of another port or address is none.
     r = wire.peer()
@@ -105,29 +106,18 @@ def test():
     ok(reply is not None, "a wrong mac2 gets a cookie, no response [load-order-cookie]")
 
     # A response under load is asked for a cookie too.
-    s = wire.peer(endpoint=True)
-    s.push_only()
-    s.consume_initiation(s.recv(2, "initiation"))
-
-    def response():
-        m = s.response(keep=True)
-        return m
     reply = None
-    for _ in range(10):
+    for _ in range(100):
+        s = wire.peer(endpoint=True)
+        s.push_only()
+        s.consume_initiation(s.recv(want="initiation"))
         flood.burst()
         time.sleep(0.05)
-        s.drain()
-        m = response()
+        m = s.response(keep=True)
         s.send(m)
-        got = s.recv(1)
-        if w.kind(got or b"") == "cookie":
-            reply = got
-            break
-        if got is not None:
-            s.push_only()  # it was not under load and the handshake is complete: the next one
-            s = wire.peer(endpoint=True)
-            s.push_only()
-            s.consume_initiation(s.recv(2, "initiation"))
+        reply = s.recv_to(struct.unpack_from("<I", m, 4)[0], 2)
+        if reply:
+            break  # else it was not under load, and the handshake is complete
     ok(reply is not None, "a response under load gets a cookie too [cookie-reply-response]")
     if reply:
         same(reply[4:8], m[4:8], "to its own sender index [cookie-reply-receiver]")
@@ -140,42 +130,61 @@ def test():
         if reply:
             x.consume_cookie(reply)
             cookies.append(x)
-    time.sleep(0.5)  # the bucket is full again
-    flood.burst()
-    time.sleep(0.05)
-    for x in cookies:
-        x.drain()
-        x.send(x.initiation())
-    answers = sum(x.recv(0.3, "response") is not None for x in cookies)
-    ok(len(cookies) >= 10 and 4 <= answers <= 9, "with a valid cookie a burst of 5 or little more is answered, of %d: %d [limiter-burst] [load-order-limiter]"
-       % (len(cookies), answers))
+    probe = wire.peer()
+    most = []
+
+    def limited():
+        """The answers, of a burst that was sent and worked off under load; they are never more than the rate allows."""
+        time.sleep(0.5)  # the bucket is full again
+        msgs = [x.initiation() for x in cookies] + [probe.initiation()]
+        flood.burst()
+        time.sleep(0.05)
+        start = end = time.monotonic()
+        for x, m in zip(cookies + [probe], msgs):
+            x.send(m)
+        n = 0
+        for x in cookies:
+            got = x.recv_to(x.hs["index"], 0.3)
+            if got is not None and w.kind(got) == "response":
+                n, end = n + 1, time.monotonic()
+        last = probe.recv_to(probe.hs["index"], 2)
+        if last is None or w.kind(last) != "cookie":
+            return 0  # the load was over
+        most.append((n, 6 + (end - start) / 0.05))
+        return n >= 4
+    good = lab.wait_for(limited)
+    ok(len(cookies) >= 10 and good and all(n <= limit for n, limit in most),
+       "with a valid cookie a burst of 5 or little more is answered, of %d: %d [limiter-burst] [load-order-limiter]"
+       % (len(cookies), most[-1][0] if most else 0), most)
 
     # After a second of rest mac1 is enough again.
-    time.sleep(1.5)
     z = wire.peer()
-    z.send(z.initiation())
-    ok(w.kind(z.recv(1) or b"") == "response", "a second after the flood mac1 is enough again [load-sticky]")
+
+    def rested():
+        time.sleep(1.5)
+        z.send(z.initiation())
+        return w.kind(z.recv_to(z.hs["index"], 2) or b"") == "response"
+    ok(lab.wait_for(rested), "a second after the flood mac1 is enough again [load-sticky]")
 
     # The daemon as the one that gets cookies.
     c = wire.peer(endpoint=True)
     elsewhere = c.new_socket()
-    c.push_only()
-    first = c.recv(2, "initiation")
     t = time.monotonic()
+    c.push_only()
+    first = c.recv(want="initiation")
     mac1 = first[116:132]
     good = os.urandom(16)
     c.send(c.cookie_reply(first, None, cookie=os.urandom(16), mac1=os.urandom(16)))       # bound to another message
     c.send(c.cookie_reply(first, None, cookie=os.urandom(16), receiver=1 ^ struct.unpack("<I", first[4:8])[0]))
     c.send(c.cookie_reply(first, None, cookie=good, mac1=mac1), elsewhere)
-    time.sleep(0.3)  # from another address it may come to another worker: the next one must not overtake it
-    c.send(c.cookie_reply(first, None, cookie=os.urandom(16), mac1=mac1))                   # a second one to the same mac1
-    early = c.recv(4.5, "initiation")
-    ok(early is None, "a cookie does not start a handshake before its time [cookie-no-tick] [const-rekey-timeout]")
+    # A second one to the same mac1, which must not overtake the first: from the same address it comes to the same worker.
+    c.send(c.cookie_reply(first, None, cookie=os.urandom(16), mac1=mac1), elsewhere)
+    second = c.recv(want="initiation")
+    took = time.monotonic() - t
+    ok(second is not None and took >= 5, "a cookie does not start a handshake before its time, an initiation without an "
+       "answer is sent again after 5 s [cookie-no-tick] [const-rekey-timeout] [timer-retransmit]", took)
     same(c.endpoint_port(), c.port, "a cookie reply from elsewhere moves no endpoint [cookie-no-roam]")
     same(c.stats()["rx_bytes"], "0", "and counts for nothing [cookie-no-tick]")
-    second = c.recv(2, "initiation")
-    took = time.monotonic() - t
-    ok(second is not None and took >= 4.9, "an initiation without an answer is sent again after 5 s [timer-retransmit]", took)
     if second:
         same(second[132:], w.mac(good, second[:132]), "with the one cookie that was asked for in mac2 "
              "[cookie-used-next] [cookie-consume-once] [cookie-consume-index] [mac-mac2-key]")
@@ -189,4 +198,4 @@ def test():
         ok(c.recv_data() is not None, "one to the last is taken [noise-response-retry-window]")
 
 
-lab.main(60, test)
+lab.main(600, test)

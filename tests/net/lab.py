@@ -5,6 +5,9 @@ enter(SECONDS) starts the script again inside namespaces of its own (network, pr
 kernel takes away with everything in them when the script ends, however it ends.  The script itself stands in the
 network namespace that it calls its own; daemons run in hosts made with host().
 
+Whatever a test waits for is a condition, and PATIENCE bounds only how long a hang lasts: on a busy machine all things
+come late, and what is late has not failed.
+
 WG names the program under test, build/bin/ginnel-wg if unset.  WIREGUARD_GO names the foreign one.
 """
 
@@ -25,6 +28,7 @@ sys.path.insert(0, os.path.join(TOP, "tests", "peer"))
 WG = os.environ.get("WG") or os.path.join(TOP, "build", "bin", "ginnel-wg")
 WIREGUARD_GO = os.environ.get("WIREGUARD_GO", "/usr/bin/wireguard-go")
 CLONE_NEWNET = 0x40000000
+PATIENCE = 60  # seconds
 _libc = ctypes.CDLL(None, use_errno=True)
 _count = _failed = 0
 _daemons = []
@@ -166,11 +170,11 @@ def inside(ns):
 
 
 def udp_socket(ns, addr, port=0):
-    """A bound UDP socket in a host, with a time-out of 2 seconds."""
+    """A bound UDP socket in a host."""
     with inside(ns):
         s = socket.socket(socket.AF_INET6 if ":" in addr else socket.AF_INET, socket.SOCK_DGRAM)
         s.bind((addr, port))
-    s.settimeout(2)
+    s.settimeout(PATIENCE)
     return s
 
 
@@ -182,7 +186,7 @@ def recv_or_none(s, timeout=0.3):
         return None
 
 
-def wait_for(condition, timeout=3.0, step=0.02):
+def wait_for(condition, timeout=PATIENCE, step=0.02):
     """The condition's value as soon as it is true, else its last value."""
     end = time.monotonic() + timeout
     while True:
@@ -197,7 +201,7 @@ def wait_for(condition, timeout=3.0, step=0.02):
 class Uapi:
     """A conversation with /run/wireguard/NAME.sock."""
 
-    def __init__(self, name, timeout=5):
+    def __init__(self, name, timeout=PATIENCE):
         self.s = socket.socket(socket.AF_UNIX)
         self.s.settimeout(timeout)
         self.s.connect("/var/run/wireguard/%s.sock" % name)
@@ -244,7 +248,7 @@ class Daemon:
             self.p = subprocess.Popen(["ip", "netns", "exec", ns, program or WG] + (args or ["-f", name]),
                                       stdin=subprocess.DEVNULL, stdout=f, stderr=f, env=e)
         _daemons.append(self)
-        if wait and not wait_for(self.ready, 5):
+        if wait and not (wait_for(lambda: self.ready() or not self.alive()) and self.alive()):
             raise RuntimeError("%s did not come up: %s" % (program or WG, "\n".join(self.log_lines())))
 
     @property
@@ -273,7 +277,7 @@ class Daemon:
         self.p.terminate()
         return self.gone()
 
-    def gone(self, timeout=5):
+    def gone(self, timeout=PATIENCE):
         """Wait for its end; its exit status, None if it goes on."""
         try:
             status = self.p.wait(timeout)

@@ -14,8 +14,17 @@ from lab import note, ok, same  # noqa: E402
 from wire import INNER, INNER6, PORT, Wire  # noqa: E402
 
 
+ANSWERS = "response", "cookie"
+
+
 def after_init_gap():
     time.sleep(0.025)  # initiations of one peer within 20 ms are taken for a flood
+
+
+def answered(p):
+    """A new initiation gets a response."""
+    p.send(p.initiation())
+    return w.kind(p.recv_to(p.hs["index"], 1) or b"") == "response"
 
 
 def bad_initiations(wire):
@@ -26,7 +35,7 @@ def bad_initiations(wire):
     def refused(msg, name):
         p.drain()
         p.send(msg)
-        quiet = p.silence()
+        quiet = p.silence(want=ANSWERS)
         ok(quiet, "silence: " + name, "answered with %s" % w.kind(p.heard or b""))
         after_init_gap()
 
@@ -39,17 +48,17 @@ def bad_initiations(wire):
     for point in w.LOW_ORDER:
         p.send(p.initiation(ephemeral=point))
         after_init_gap()
-    ok(p.silence(), "silence: initiations with each ephemeral key of low order [noise-zero-dh]")
+    ok(p.silence(want=ANSWERS), "silence: initiations with each ephemeral key of low order [noise-zero-dh]")
 
     good = p.initiation()
     for msg in (good[:-1], good + b"\0", good[:4], good + bytes(1000), good[:116]):
         p.send(msg)
-    ok(p.silence(), "silence: initiations of other lengths than 148 [rx-length-exact]")
+    ok(p.silence(want=ANSWERS), "silence: initiations of other lengths than 148 [rx-length-exact]")
 
     stamp = w.tai64n()
     first = p.initiation(timestamp=stamp)
     p.send(first)
-    resp = p.recv(1, "response")
+    resp = p.recv(want="response")
     ok(resp is not None, "a good initiation after all of these is answered [noise-state-after-success]")
     s = p.consume_response(resp)
     p.send(s.data())
@@ -66,29 +75,28 @@ def bad_initiations(wire):
     after_init_gap()
     refused(p.initiation(timestamp=struct.pack(">QI", ahead, 999999999)), "timestamps compare as big-endian [noise-timestamp-replay]")
 
+    # Each that is answered comes 20 ms or more after the one before it, and all of them before the last answer is heard.
     q = wire.peer()
-    q.send(q.initiation())
-    r1 = q.recv(1, "response")
-    q.send(q.initiation())  # at once: within 20 ms
-    second = q.recv(0.2, "response")
-    if second is not None:
-        note("second response after less than 20 ms")
-    ok(r1 is not None and second is None, "silence: a second initiation within 20 ms [noise-flood-limit]")
-    after_init_gap()
-    q.send(q.initiation())
-    ok(q.recv(1, "response") is not None, "20 ms after the accepted one the next is answered [noise-flood-accepted-only]")
+    burst = [q.initiation() for _ in range(30)]
+    t0, n = time.monotonic(), 0
+    for m in burst:
+        q.send(m)
+    while q.recv(0.3 if n else lab.PATIENCE, "response") is not None:
+        n, t1 = n + 1, time.monotonic()
+    ok(n and n <= 1 + (t1 - t0) / 0.02, "silence: a second initiation within 20 ms [noise-flood-limit]", "%d answers" % n)
+    ok(lab.wait_for(lambda: answered(q), step=0.025), "20 ms after the accepted one the next is answered [noise-flood-accepted-only]")
 
     p = wire.peer()
     p.send(p.initiation(wrong_mac2=True))
-    ok(p.recv(1, "response") is not None, "without load mac2 is not looked at [load-idle-mac1-only]")
+    ok(p.recv(want="response") is not None, "without load mac2 is not looked at [load-idle-mac1-only]")
     # Two answers differ in everything that must be fresh.
     after_init_gap()
     p.send(p.initiation())
-    a = p.recv(1, "response")
+    a = p.recv(want="response")
     same(p.tos, 0x88, "a response has TOS 0x88 [tx-tos-handshake]")
     after_init_gap()
     p.send(p.initiation())
-    b = p.recv(1, "response")
+    b = p.recv(want="response")
     ok(a and b and a[4:8] != b[4:8], "each response has a new index [noise-fresh-index]")
     ok(a and b and a[12:44] != b[12:44], "each response has a new ephemeral key [noise-fresh-ephemeral]")
     same((b or bytes(92))[76:], bytes(16), "mac2 is zero without a cookie [mac-mac2-zero]")
@@ -103,7 +111,7 @@ def psk(wire):
     after_init_gap()
     p.send(p.initiation())
     try:
-        p.consume_response(p.recv(1, "response") or b"")
+        p.consume_response(p.recv(want="response") or b"")
         ok(False, "with a wrong pre-shared key the response does not open [noise-psk-mismatch]")
     except w.Refused:
         ok(True, "with a wrong pre-shared key the response does not open [noise-psk-mismatch]")
@@ -116,7 +124,7 @@ def psk(wire):
     # Read when it is used: changed between initiation and response it takes part.
     q = wire.peer(endpoint=True)
     t = q.push_only()
-    msg = q.recv(1, "initiation")
+    msg = q.recv(want="initiation")
     q.consume_initiation(msg)
     wire.d.set("public_key=" + q.key.public.hex(), "preshared_key=" + secret.hex())
     q.psk = secret
@@ -128,16 +136,19 @@ def psk(wire):
 def bad_responses(wire):
     """The daemon initiates.  A bad answer is ignored, and the right one after it is still taken."""
     def case(name, make):
-        p = wire.peer(endpoint=True)
-        t = p.push_only()
-        msg = p.recv(2, "initiation")
-        if msg is None:
-            return ok(False, name, "the daemon did not initiate")
-        p.consume_initiation(msg)
-        for bad in make(p):
-            p.send(bad)
-        quiet = p.silence()
-        p.send(p.response())
+        late = True
+        while late:  # after 5 s it starts anew, and takes no response to the one before
+            p, start = wire.peer(endpoint=True), time.monotonic()
+            t = p.push_only()
+            msg = p.recv(want="initiation")
+            if msg is None:
+                return ok(False, name, "the daemon did not initiate")
+            p.consume_initiation(msg)
+            for bad in make(p):
+                p.send(bad)
+            quiet = p.silence(want=("data", "keepalive", "cookie", "response"))
+            p.send(p.response())
+            late = time.monotonic() - start > 4
         got = p.recv_data()
         ok(quiet and got and t in got[1], name, "heard %s" % w.kind(p.heard or b""), "then %r" % (got,))
         return p
@@ -173,7 +184,7 @@ def bad_responses(wire):
     ok(got and t in got[1], "what waited goes out with the response, and at once [noise-confirm-staged]")
     p3 = wire.peer(endpoint=True)
     p3.push_only()
-    p3.consume_initiation(p3.recv(2, "initiation"))
+    p3.consume_initiation(p3.recv(want="initiation"))
     good = p3.response()
     p3.send(good)
     ok(p3.recv_data() is not None, "a response completes the handshake [noise-response-state]")
@@ -189,21 +200,22 @@ def bad_responses(wire):
 
 def initiation_from_daemon(wire):
     p = wire.peer(endpoint=True)
-    p.push_only()
     t0 = time.time()
-    msg = p.recv(2, "initiation")
+    p.push_only()
+    msg = p.recv(want="initiation")
+    t1 = time.time()
     same(p.tos, 0x88, "an initiation has TOS 0x88 [tx-tos-handshake]")
     info = p.consume_initiation(msg)
     same(info["static"], wire.key.public, "an initiation bears the daemon's key [noise-initiation-bytes]")
     seconds, ns = struct.unpack(">QI", info["timestamp"])
-    ok(abs(seconds - 0x400000000000000a - t0) < 3, "its timestamp is TAI64N [noise-tai64n]", seconds)
+    ok(t0 - 1 <= seconds - 0x400000000000000a <= t1, "its timestamp is TAI64N [noise-tai64n]", seconds)
     same((ns & 0xffffff, ns < 10**9), (0, True), "its nanoseconds are cut to steps of 2^24 [noise-tai64n-steps]")
     same(info["mac2"], bytes(16), "its mac2 is zero without a cookie [mac-mac2-zero]")
     p.send(p.response())
     # With nothing waiting the confirmation is one keepalive: a persistent keepalive asks for a handshake with none.
     q = wire.peer(endpoint=True, lines=["persistent_keepalive_interval=3000"])
     q.answer()
-    first, more = q.recv(1), q.recv(0.3)
+    first, more = q.recv(), q.recv(0.3)
     ok(first and w.kind(first) == "keepalive" and more is None,
        "with nothing waiting a response is confirmed by exactly one keepalive [noise-confirm-keepalive]",
        w.kind(first or b""), w.kind(more or b""))
@@ -373,6 +385,7 @@ def data(wire):
         p.put(b"padded %d" % pad, pad=pad)
         same(wire.arrived(), b"padded %d" % pad, "%d bytes of padding are cut off [rx-trim]" % pad)
     # Keepalives deliver nothing and are not answered.
+    p.pull()  # one for what came so far may be due
     p.drain()
     before = rx_packets()
     for _ in range(3):
@@ -387,9 +400,10 @@ def data(wire):
     wire.sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     wire.empty()
     p.put(big, pad=0)
+    p.put(b"fence")
     got = wire.arrived()
-    ok(got in (big, None), "the greatest authenticated datagram is delivered whole or not at all [rx-oversize]")
-    note("greatest datagram: %s" % ("delivered" if got else "dropped"))
+    ok(got in (big, b"fence"), "the greatest authenticated datagram is delivered whole or not at all [rx-oversize]")
+    note("greatest datagram: %s" % ("delivered" if got == big else "dropped"))
     ok(p.works(s), "datagrams of 65,507 bytes harm nothing [rx-oversize]")
     # The last counters.
     wire.empty()
@@ -420,7 +434,7 @@ def sending(wire):
     for _ in range(5):
         wire.source.sendto(b"x", (p.inner, 8))
     for _ in range(5):
-        msg = p.recv(1, "data")
+        msg = p.recv(want="data")
         counters.append(struct.unpack("<Q", msg[8:16])[0])
         p.open(msg)
     same(counters, list(range(counters[0], counters[0] + 5)), "counters are given out in order and without a gap [tx-nonce-order]")
@@ -455,7 +469,7 @@ def roaming(wire):
          "[roam-unauthenticated] [rx-replay-no-endpoint] [cookie-no-roam]")
     p.put(b"moved", sock=other)
     lab.wait_for(lambda: wire.arrived(timeout=0.1) == b"moved")
-    same(p.endpoint_port(), other.getsockname()[1], "data from a new port moves the endpoint [roam-data-new-port]")
+    ok(lab.wait_for(lambda: p.endpoint_port() == other.getsockname()[1]), "data from a new port moves the endpoint [roam-data-new-port]")
     ok(p.pull(other) is s, "and the answers go there [roam-data-new-port]")
     p.send(s.data())
     ok(lab.wait_for(lambda: p.endpoint_port() == home), "a keepalive moves it back [roam-data]")
@@ -474,41 +488,48 @@ def roaming(wire):
     ok(lab.wait_for(lambda: p.endpoint_port() == p.port), "an initiation moves it [roam-handshake]")
     q = wire.peer(endpoint=True)
     q.push_only()
-    q.consume_initiation(q.recv(2, "initiation"))
+    q.consume_initiation(q.recv(want="initiation"))
     moved = q.new_socket()
     q.send(q.response(), moved)
-    ok(q.recv(1, ("data", "keepalive"), moved) is not None, "a response moves it [roam-handshake]")
+    ok(q.recv(want=("data", "keepalive"), sock=moved) is not None, "a response moves it [roam-handshake]")
 
 
 def counters(wire):
     p = wire.peer()
+
+    def counted(key, n):
+        """What is counted is n, as soon as it is n or more."""
+        lab.wait_for(lambda: int(p.stats()[key]) >= n)
+        return int(p.stats()[key]) == n
     p.handshake(confirm=False)
-    st = p.stats()
-    same((st["rx_bytes"], st["tx_bytes"]), ("148", "92"), "a handshake counts 148 bytes in and 92 out [rx-bytes] [tx-bytes]")
-    same(st.get("last_handshake_time_sec"), "0", "a responder's handshake is not complete before it is confirmed [timer-handshake-time]")
+    ok(counted("rx_bytes", 148) and counted("tx_bytes", 92), "a handshake counts 148 bytes in and 92 out [rx-bytes] [tx-bytes]")
+    same(p.stats().get("last_handshake_time_sec"), "0", "a responder's handshake is not complete before it is confirmed [timer-handshake-time]")
+    t0 = int(time.time())
     p.send(p.session.data())
-    lab.wait_for(lambda: p.stats()["rx_bytes"] != "148")
+    ok(counted("rx_bytes", 180), "a keepalive counts 32 bytes [rx-bytes]", p.stats())
+    lab.wait_for(lambda: p.stats()["last_handshake_time_sec"] != "0")
     st = p.stats()
-    same(st["rx_bytes"], "180", "a keepalive counts 32 bytes [rx-bytes]")
-    ok(abs(float(st["last_handshake_time_sec"]) - time.time()) < 3, "now it is, by the wall clock [timer-handshake-time]", st)
+    ok(t0 <= int(st["last_handshake_time_sec"]) <= time.time(), "now it is, by the wall clock [timer-handshake-time]", st)
     p.put(b"12345678")
-    ok(lab.wait_for(lambda: p.stats()["rx_bytes"] == str(180 + 32 + 48)), "data counts whole datagrams in [rx-bytes]", p.stats())
+    ok(counted("rx_bytes", 180 + 32 + 48), "data counts whole datagrams in [rx-bytes]", p.stats())
     p.send(p.session.data(p.packet(b"x", "10.9.0.202")))
-    ok(lab.wait_for(lambda: p.stats()["rx_bytes"] == str(180 + 32 + 48 + 32 + 32)),
+    ok(counted("rx_bytes", 180 + 32 + 48 + 32 + 32),
        "a packet refused for its inside counts too [rx-refused-inner-counts]", p.stats())
+    p.pull()  # a keepalive for what came may be due
     tx = int(p.stats()["tx_bytes"])
     p.pull()
-    same(int(p.stats()["tx_bytes"]) - tx, 32 + len(p.plain), "data counts whole datagrams out [tx-bytes]")
-    before = p.stats()["rx_bytes"]
+    ok(counted("tx_bytes", tx + 32 + len(p.plain)), "data counts whole datagrams out [tx-bytes]")
+    before = int(p.stats()["rx_bytes"])
     p.send(p.session.data(corrupt=-1))
     p.send(os.urandom(148))
     p.send(p.initiation(wrong_mac1=True))
-    time.sleep(0.1)
-    same(p.stats()["rx_bytes"], before, "what does not authenticate is not counted for a peer [rx-bytes]")
+    p.put(b"x" * 100)
+    ok(counted("rx_bytes", before + 32 + 128), "what does not authenticate is not counted for a peer [rx-bytes]")
     q = wire.peer(endpoint=True)
     q.push_only()
-    q.recv(2, "initiation")
-    same(q.stats()["tx_bytes"], "148", "an initiation counts 148 bytes out [tx-bytes]")
+    q.recv(want="initiation")
+    p = q
+    ok(counted("tx_bytes", 148), "an initiation counts 148 bytes out [tx-bytes]")
 
 
 def lifecycle(wire):
@@ -525,27 +546,29 @@ def lifecycle(wire):
     p.handshake()
     ok(p.works(), "the peer added again starts afresh [noise-timestamp-persists]")
     # Removal and return allow old timestamps again, a link that goes down does not.
+    def bound():
+        return ":%d " % PORT in lab.run("ss -Hlun", "d")
     lab.run("ip -n d link set wg1 down")
-    time.sleep(0.1)
+    lab.wait_for(lambda: not bound())
     p.drain()
     p.put(b"down")
     p.send(p.initiation())
     same((wire.arrived(timeout=0.2), p.silence(0.1)), (None, True), "nothing is answered while the link is down [timer-link-down]")
     lab.run("ip -n d link set wg1 up")
-    time.sleep(0.1)
+    lab.wait_for(bound)
     p.drain()
     p.put(b"old session")
     same(wire.arrived(timeout=0.3), None, "the sessions from before are gone [link-down-effects]")
     p.send(p.initiation(timestamp=w.tai64n(1)))
-    ok(p.silence(), "the last timestamp is remembered over link down and up [noise-timestamp-persists]")
+    ok(p.silence(want=ANSWERS), "the last timestamp is remembered over link down and up [noise-timestamp-persists]")
     p.handshake()
     ok(p.works(), "a new handshake works [link-up-down]")
     # A new private key.
     new = w.Key()
-    wire.d.set("private_key=" + new.private.hex())
     p.drain()
+    wire.d.set("private_key=" + new.private.hex())
     p.push_only()
-    msg = p.recv(1)
+    msg = p.recv()
     ok(w.kind(msg or b"") == "initiation", "after a change of private key nothing more is sent under the old session, "
        "and a handshake starts at once [key-change-send-invalid] [key-change-handshake-at-once]", w.kind(msg or b""))
     p.remote = new.public
@@ -558,7 +581,7 @@ def lifecycle(wire):
     p.drain()
     after_init_gap()
     p.send(p.initiation())
-    ok(p.silence(), "without a private key no initiation is answered [uapi-private-key]")
+    ok(p.silence(want=ANSWERS), "without a private key no initiation is answered [uapi-private-key]")
     wire.d.set("private_key=" + p.key.private.hex())
     same(wire.d.peer(p.key.public), {}, "the private key of a peer removes that peer [key-change-own-peer]")
     wire.key = p.key
@@ -592,4 +615,4 @@ def test():
         note("%s: %.1f s" % (part.__name__, time.monotonic() - t))
 
 
-lab.main(60, test)
+lab.main(600, test)

@@ -32,7 +32,7 @@ def test():
     # Answers an initiation and has heard the keepalive that confirms it.
     def answer(p):
         p.answer()
-        if p.recv(10, "keepalive") is None:
+        if p.recv(want="keepalive") is None:
             raise AssertionError("no keepalive confirms the handshake")
 
     # Got data and has nothing to send: one keepalive after 10 s.
@@ -64,26 +64,28 @@ def test():
     # Never answers: initiations every 5 s.
     silent = watch("silent", wire.peer(endpoint=True))
     silent.push_only()
-    # Persistent keepalive of 2 s; one of 5 s with traffic all the time; another that is turned off.
+    # Persistent keepalive of 2 s; one of 8 s with traffic all the time; another that is turned off.
     persistent = wire.peer(endpoint=True, lines=["persistent_keepalive_interval=2"])
     now = time.monotonic()
     answer(persistent)
     watch("persistent", persistent, now)
-    busy = wire.peer(endpoint=True, lines=["persistent_keepalive_interval=5"])
+    busy = wire.peer(endpoint=True, lines=["persistent_keepalive_interval=8"])
     answer(busy)
     watch("busy", busy)
     off = wire.peer(endpoint=True, lines=["persistent_keepalive_interval=2"])
     answer(off)
     wire.d.set("public_key=" + off.key.public.hex(), "persistent_keepalive_interval=0")
-    time.sleep(0.05)
+    off.pull()  # behind which nothing is on its way any more; it asks for a sign of life
+    off.send(off.session.data())
     watch("off", off)
     # Asked again and again within 5 s: one initiation.
     asked = watch("asked", wire.peer(endpoint=True))
 
     peers = [passive, again, quiet, deaf, heard_of, silent, persistent, busy, off, asked]
-    end = time.monotonic() + SECONDS
+    due = {"passive": 1, "again": 2, "deaf": 1, "silent": 4, "persistent": 8, "asked": 1}
     start, next_busy, sent_again, sent_of = time.monotonic(), 0, False, False
-    while (now := time.monotonic()) < end:
+    while (now := time.monotonic()) < start + SECONDS or (
+            now < start + 10 * SECONDS and any(len(heard[name]) < n for name, n in due.items())):
         if now > next_busy:
             next_busy = now + 0.5
             busy.send(busy.session.data(busy.packet(b"busy")))
@@ -116,25 +118,25 @@ def test():
     same(kinds("heard_of"), [], "a keepalive that came saves the handshake [timer-new-handshake-cleared]")
     inits = [(t, m) for t, k, m in heard["silent"] if k == "initiation"]
     # Late is when this process heard it, so gaps prove nothing: the k-th cannot have been sent before k intervals.
-    ok(len(inits) in (4, 5) and all(t >= 5 * k for k, (t, _) in enumerate(inits)), "without an answer an initiation is sent again every 5 s and not sooner [timer-retransmit] [const-rekey-timeout]",
+    ok(len(inits) >= 4 and all(t >= 5 * k for k, (t, _) in enumerate(inits)), "without an answer an initiation is sent again every 5 s and not sooner [timer-retransmit] [const-rekey-timeout]",
        [t for t, _ in inits])
     same(len({m[4:8] for _, m in inits}) == len(inits) == len({m[8:40] for _, m in inits}), True,
          "each with its own index and ephemeral key [noise-fresh-index] [noise-fresh-ephemeral]")
     stamps = [silent.consume_initiation(m)["timestamp"] for _, m in inits]
     ok(all(not struct.unpack(">QI", s)[1] & 0xffffff for s in stamps), "and a greater timestamp, in steps of 2^24 [noise-tai64n-steps]")
     n = kinds("persistent").count("keepalive")
-    ok(n >= 8 and set(kinds("persistent")) == {"keepalive"}, "a persistent keepalive of 2 s comes every 2 s: %d in %d s [timer-persistent]" % (n, SECONDS))
+    ok(n >= 8 and set(kinds("persistent")) == {"keepalive"}, "a persistent keepalive of 2 s comes every 2 s: %d [timer-persistent]" % n)
     ok(all(t >= 2 * k for k, (t, _, _) in enumerate(heard["persistent"], 1)), "and not more often [timer-persistent]", times("persistent", "keepalive"))
     # What is left to the busy one is the passive keepalive of 10 s.
     ok(not [t for t, k, _ in heard["busy"] if k == "keepalive" and t < 9.8], "traffic puts the persistent keepalive off [timer-persistent-busy]", times("busy", "keepalive"))
     same(kinds("off"), [], "interval 0 stops it [timer-persistent-off]")
     inits = [t for t, k, _ in heard["asked"] if k == "initiation"]
-    ok(len([t for t in inits if t < 4.9]) == 1, "however often one is asked for, none leaves within 5 s of the last [timer-initiation-suppressed]", inits)
+    ok(inits and len([t for t in inits if t < 4.9]) <= 1, "however often one is asked for, none leaves within 5 s of the last [timer-initiation-suppressed]", inits)
     # Turned on while up.
     wire.d.set("public_key=" + quiet.key.public.hex(), "persistent_keepalive_interval=100")
-    ok(w.kind(quiet.recv(1) or b"") == "keepalive", "turned on it sends one at once [timer-persistent-turned-on]")
+    ok(w.kind(quiet.recv() or b"") == "keepalive", "turned on it sends one at once [timer-persistent-turned-on]")
     wire.d.set("public_key=" + quiet.key.public.hex(), "persistent_keepalive_interval=100")
     ok(quiet.recv(0.3) is None, "set again it does not [timer-persistent-turned-on]")
 
 
-lab.main(60, test)
+lab.main(600, test)

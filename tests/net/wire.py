@@ -56,7 +56,7 @@ class Wire:
         self.d.set(*set_, *lines)
         return p
 
-    def arrived(self, sink=None, timeout=2):
+    def arrived(self, sink=None, timeout=lab.PATIENCE):
         """The payload of the next datagram out of the tunnel."""
         return lab.recv_or_none(sink or self.sink, timeout)
 
@@ -81,16 +81,16 @@ class Peer(w.UdpPeer):
         """Send an inner datagram for the sink; keywords as of Session.data."""
         self.send((session or self.session).data(self.packet(payload, src), **kw), sock)
 
-    def works(self, session=None):
+    def works(self, session=None, timeout=lab.PATIENCE):
         """Data passes in both directions."""
         self.wire.empty()
         t = self.wire.token()
         self.put(t, session)
-        if self.wire.arrived() != t:
+        if self.wire.arrived(timeout=timeout) != t:
             return False
-        return self.pull() is not None
+        return self.pull(timeout=timeout) is not None
 
-    def pull(self, sock=None, timeout=2):
+    def pull(self, sock=None, timeout=lab.PATIENCE):
         """Let the daemon send a datagram to this peer; the session that it came under, or None."""
         t = self.wire.token()
         self.wire.source.sendto(t, (self.inner, 8))
@@ -123,9 +123,9 @@ class Peer(w.UdpPeer):
         got = self.wire.arrived()
         return lab.same(got, t, name)
 
-    def silence(self, timeout=0.25):
-        """True if nothing arrives here."""
-        self.heard = self.recv(timeout)
+    def silence(self, timeout=0.25, want=None):
+        """True if nothing arrives here; want: no message of this kind, or these."""
+        self.heard = self.recv(timeout, want)
         return self.heard is None
 
     def stats(self):

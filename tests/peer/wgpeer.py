@@ -38,6 +38,7 @@ INITIATION_LEN, RESPONSE_LEN, COOKIE_LEN, KEEPALIVE_LEN = 148, 92, 64, 32
 REJECT_AFTER_MESSAGES = 2**64 - 2**13 - 1  # the first counter that is refused; see the paper's section 6.1
 WINDOW = 8128
 ZERO = bytes(32)
+PATIENCE = 60  # seconds for what must come: a busy machine may be late
 
 # Public keys whose product with every private key is zero (points of small order, in all their encodings below 2^255).
 LOW_ORDER = [bytes.fromhex(h) for h in (
@@ -219,7 +220,7 @@ class Peer:
         self.cookie = None          # to put into mac2
         self.cookie_secret = os.urandom(32)
         self.last_mac1 = None       # of the message sent last, for a cookie reply
-        self.sent_at = 0            # when the last initiation left
+        self.heard_at = 0           # when the last initiation was answered
 
     @property
     def session(self):
@@ -407,7 +408,7 @@ class UdpPeer(Peer):
     def send(self, msg, sock=None):
         (sock or self.sock).sendto(msg, self.endpoint)
 
-    def recv(self, timeout=1.0, want=None, sock=None):
+    def recv(self, timeout=PATIENCE, want=None, sock=None):
         """
         The next datagram, or None after timeout seconds.  want: a kind, or several; others are dropped.
         Leaves its source in .source and its type-of-service byte in .tos.
@@ -420,6 +421,14 @@ class UdpPeer(Peer):
                 return msg
         return None
 
+    def recv_to(self, index, timeout=PATIENCE):
+        """The next response or cookie reply to the message that bore this sender index, or None."""
+        end = time.monotonic() + timeout
+        while (msg := self.recv(max(0, end - time.monotonic()), ("response", "cookie"))) is not None:
+            if struct.unpack_from("<I", msg, 8 if kind(msg) == "response" else 4)[0] == index:
+                return msg
+        return None
+
     def drain(self):
         """Drop what has arrived; return how much that was."""
         n = 0
@@ -427,14 +436,14 @@ class UdpPeer(Peer):
             n += 1
         return n
 
-    def handshake(self, timeout=2.0, confirm=True, **quirks):
+    def handshake(self, timeout=PATIENCE, confirm=True, **quirks):
         """Initiate and complete.  With confirm a keepalive follows, so that the other end may send."""
         for _ in range(3):
             # Two initiations within 20 ms are taken for a flood.
-            time.sleep(max(0, 0.025 - (time.monotonic() - self.sent_at)))
-            self.sent_at = time.monotonic()
+            time.sleep(max(0, 0.025 - (time.monotonic() - self.heard_at)))
             self.send(self.initiation(**quirks))
-            msg = self.recv(timeout, ("response", "cookie"))
+            msg = self.recv_to(self.hs["index"], timeout)
+            self.heard_at = time.monotonic()
             if msg is None:
                 raise Refused("no response")
             if kind(msg) == "response":
@@ -445,7 +454,7 @@ class UdpPeer(Peer):
             self.send(s.data())
         return s
 
-    def answer(self, timeout=2.0, **quirks):
+    def answer(self, timeout=PATIENCE, **quirks):
         """Wait for an initiation and answer it.  Returns the new session and what the initiation held."""
         msg = self.recv(timeout, "initiation")
         if msg is None:
@@ -455,7 +464,7 @@ class UdpPeer(Peer):
         self.send(self.response(**quirks))
         return self.session, info
 
-    def recv_data(self, timeout=1.0):
+    def recv_data(self, timeout=PATIENCE):
         """The next data packet as (session, payload); keepalives are skipped.  None after timeout."""
         end = time.monotonic() + timeout
         while (msg := self.recv(max(0, end - time.monotonic()), "data")) is not None:
