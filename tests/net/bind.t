@@ -14,7 +14,7 @@
 # shellcheck disable=SC2046,SC2086,SC2120 # words are meant to split
 # shellcheck source=tests/net/lib.sh
 . "${0%/*}/lib.sh"
-lab_enter 90 "$@"
+lab_enter 600 "$@"
 lab_pair
 link_add a way b way
 addr a eth 10.0.0.11/24 fd00:aa::11/64
@@ -41,7 +41,7 @@ stop() { wg_stop wg1; wg_stop wg2; }
 listening() { in_ns a ss -Hlun "sport = $1" | awk '{ print $4 }' | sort -u | paste -sd' '; }
 number() { in_ns a ss -Hlun "sport = $1" | wc -l; }
 listens_on() { [[ $(listening "$1") == "$2" ]]; }
-once() { in_ns a ping -n -q -c 1 -W "${1:-2}" 192.168.241.2; }
+once() { in_ns a ping -n -q -c 1 -W "${1:-10}" 192.168.241.2; }
 seen() { wg_field wg2 endpoints; } # where b sees a
 seen_at() { [[ $(seen) == "$1"* ]]; }
 told() { grep -c 'cannot bind' "${wg_log[wg1]}"; }
@@ -50,7 +50,7 @@ spoken_to()
 {
 	wg set wg2 peer "$pub1" endpoint "$(endpoint_text "$1" 1111)"
 	wg_bounce wg2
-	within 6 in_ns b ping -n -q -c 1 -W 1 192.168.241.1
+	within 60 in_ns b ping -n -q -c 1 -W 1 192.168.241.1
 }
 endpoint_text() { [[ $1 == *:* ]] && echo "[$1]:$2" || echo "$1:$2"; }
 
@@ -64,14 +64,14 @@ is "and spoken from [bind-address]" "$(seen)" 10.0.0.11:1111
 wg set wg1 listen-port 1112
 is "after a change of port too [bind-address]" "$(listening 1112) $(listening 1111)" "10.0.0.11:1112 "
 wg_bounce wg1
-ok "and after the link was down [bind-address]" within 3 listens_on 1112 10.0.0.11:1112
-ok "and the tunnel works [bind-address]" within 6 once 1
+ok "and after the link was down [bind-address]" within 60 listens_on 1112 10.0.0.11:1112
+ok "and the tunnel works [bind-address]" within 60 once 1
 wg set wg1 listen-port 1111
 fails "b is not heard at another address [bind-address]" eval \
 	'wg set wg2 peer "$pub1" endpoint 10.0.0.1:1111; wg_bounce wg2; in_ns b ping -n -q -c 1 -W 2 192.168.241.1'
 ok "but is at this [bind-address]" spoken_to 10.0.0.11
 ok "another program may have the port on another address [bind-address]" \
-	in_ns a timeout 3 socat -u OPEN:/dev/null UDP4-SENDTO:10.0.0.2:9,bind=10.0.0.1:1111
+	in_ns a timeout 60 socat -u OPEN:/dev/null UDP4-SENDTO:10.0.0.2:9,bind=10.0.0.1:1111
 stop
 
 start "--bind-address=fd00:aa::11 --bind-address=10.0.0.11"
@@ -85,7 +85,7 @@ stop
 # --- an address that is not there
 
 start "--bind-address=10.0.0.77"
-ok "an address that is not there is told when the link comes up [bind-absent]" within 3 grep -q \
+ok "an address that is not there is told when the link comes up [bind-absent]" within 60 grep -q \
 	'cannot bind port 1111: the address is on no interface here; trying again every 2 s address=10.0.0.77' "${wg_log[wg1]}"
 fails "and nothing passes [bind-absent]" once 1
 fails "a change of port is refused then [bind-absent]" wg set wg1 listen-port 1113
@@ -93,8 +93,8 @@ sleep 2.5
 is "and told once for each time that it was asked for [bind-absent]" "$(told)" 2
 is "nothing is listened on [bind-absent]" "$(listening 1111)$(listening 1113)" ""
 addr a eth 10.0.0.77/24
-ok "it is taken when it is there [bind-absent]" within 5 listens_on 1113 10.0.0.77:1113
-ok "and the tunnel works [bind-absent]" within 6 once 1
+ok "it is taken when it is there [bind-absent]" within 60 listens_on 1113 10.0.0.77:1113
+ok "and the tunnel works [bind-absent]" within 60 once 1
 stop
 
 # --- a device
@@ -120,8 +120,8 @@ spoken_to 10.1.0.1 >/dev/null
 wg set wg1 listen-port 1112
 is "the device is bound after a change of port [bind-device]" "$(listening 1112)" "0.0.0.0%way:1112 [::]%way:1112"
 wg_bounce wg1
-ok "and after the link was down [bind-device]" within 3 listens_on 1112 "0.0.0.0%way:1112 [::]%way:1112"
-ok "and the tunnel works [bind-device]" within 6 once 1
+ok "and after the link was down [bind-device]" within 60 listens_on 1112 "0.0.0.0%way:1112 [::]%way:1112"
+ok "and the tunnel works [bind-device]" within 60 once 1
 
 again()
 {
@@ -132,20 +132,20 @@ ip -n a link del way
 fails "without the device nothing passes, though there is another route [bind-device-again]" once 1
 again
 wg set wg1 peer "$pub2" endpoint 10.9.0.2:2222
-ok "a device of its name is bound when it is made [bind-device-again]" within 5 listens_on 1112 \
+ok "a device of its name is bound when it is made [bind-device-again]" within 60 listens_on 1112 \
 	"0.0.0.0%way:1112 [::]%way:1112"
-ok "and the tunnel works [bind-device-again]" within 6 once 1
+ok "and the tunnel works [bind-device-again]" within 60 once 1
 is "by it [bind-device-again]" "$(seen)" 10.1.0.1:1112
 stop
 
 ip -n a link del way
 start "--bind-device=way"
-ok "a device that is not there is told when the link comes up [bind-absent]" within 3 grep -q \
+ok "a device that is not there is told when the link comes up [bind-absent]" within 60 grep -q \
 	'cannot bind port 1111: there is no such interface; trying again every 2 s device=way' "${wg_log[wg1]}"
 again
-ok "it is taken when it is there [bind-absent]" within 5 listens_on 1111 "0.0.0.0%way:1111 [::]%way:1111"
+ok "it is taken when it is there [bind-absent]" within 60 listens_on 1111 "0.0.0.0%way:1111 [::]%way:1111"
 wg set wg1 peer "$pub2" endpoint 10.9.0.2:2222
-ok "and the tunnel works [bind-absent]" within 6 once 1
+ok "and the tunnel works [bind-absent]" within 60 once 1
 stop
 
 # --- a VRF: addresses and routes in a table of its own

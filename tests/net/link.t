@@ -34,7 +34,7 @@ def sealed_length(p, source, length):
     """How long, with its padding, a packet of that length is inside the datagram that goes to the peer."""
     p.drain()
     source.sendto(bytes(length - 28), (p.inner, 8))
-    got = p.recv_data(2)
+    got = p.recv_data(2)  # tried again
     return got and len(got[1])
 
 
@@ -45,7 +45,7 @@ def mtu(p, ns, source, where):
     """
     for new, length, want in ((1309, 1309, 1309), (1290, 1290, 1290), (1415, 1300, 1312), (1415, 1415, 1415), (1420, 1409, 1420)):
         ip(ns, "link set wg1 mtu %d" % new)
-        got = lab.wait_for(lambda n=length, x=want: sealed_length(p, source, n) == x and x, 10)
+        got = lab.wait_for(lambda n=length, x=want: sealed_length(p, source, n) == x and x)
         same(got, want, "with MTU %d a packet of %d bytes is padded to %d, %s [link-mtu]%s" % (
             new, length, want, where, "" if ns == "d" else " [link-netns]"))
 
@@ -55,36 +55,36 @@ def followed(p, ns, source, where):
     before = ports()
     same(len(before), 2, "up, the port is open in IPv4 and IPv6, %s %s" % (where, tag))
     ip(ns, "link set wg1 down")
-    same(lab.wait_for(lambda: not ports(), 10), True, "down closes it, %s %s [link-down-effects]" % (where, tag))
+    same(lab.wait_for(lambda: not ports()), True, "down closes it, %s %s [link-down-effects]" % (where, tag))
     ip(ns, "link set wg1 up")
-    same(lab.wait_for(lambda: ports() == before, 10), True, "up opens the same one again, %s %s [sock-port-kept]" % (where, tag))
+    same(lab.wait_for(lambda: ports() == before), True, "up opens the same one again, %s %s [sock-port-kept]" % (where, tag))
     p.drain()
-    p.handshake(10)
-    ok(lab.wait_for(lambda: sealed_length(p, source, 100), 10), "and the tunnel works, %s %s" % (where, tag))
+    p.handshake()
+    ok(lab.wait_for(lambda: sealed_length(p, source, 100)), "and the tunnel works, %s %s" % (where, tag))
 
 
 def effects(peer, wire):
     """What down ends and up starts."""
     p = peer()
-    old = p.handshake(10)
+    old = p.handshake()
     q = peer(endpoint=True)
     q.push_only()
-    ok(q.recv(10, "initiation") is not None, "a packet waits for a handshake [link-down-effects]")
+    ok(q.recv(want="initiation") is not None, "a packet waits for a handshake [link-down-effects]")
     keeper = peer(endpoint=True, lines=["persistent_keepalive_interval=3000"])
-    keeper.answer(10)
+    keeper.answer()
     ip("d", "link set wg1 down")
-    lab.wait_for(lambda: not ports(), 10)
+    lab.wait_for(lambda: not ports())
     for x in (p, q, keeper):
         x.drain()
     wire.d.set("public_key=" + q.key.public.hex(), "persistent_keepalive_interval=3000")
     ok(q.silence(), "down, a peer that is given a keepalive gets nothing [link-down-effects] [timer-link-down]", w.kind(q.heard or b""))
     ip("d", "link set wg1 up")
-    ok(keeper.recv(10, "initiation") is not None, "up starts the peers that have one [link-down-effects] [timer-link-up]")
-    q.answer(10)
-    first = q.recv(10)
+    ok(keeper.recv(want="initiation") is not None, "up starts the peers that have one [link-down-effects] [timer-link-up]")
+    q.answer()
+    first = q.recv()
     ok(w.kind(first or b"") == "keepalive" and q.silence(), "what waited before down is dropped [link-down-effects] [tx-flush-down]",
        w.kind(first or b""), w.kind(q.heard or b""))
-    p.handshake(10)
+    p.handshake()
     p.refuses([old.data(p.packet(b"old"))], "and the sessions from before are gone [link-down-effects]")
 
 
@@ -98,7 +98,7 @@ def test():
         p.endpoint = ("10.0.0.2", port)
         return p
     p = peer()
-    p.handshake(10)
+    p.handshake()
     source = addressed("d")
     mtu(p, "d", source, "where it was made")
     followed(p, "d", source, "where it was made")
@@ -107,13 +107,13 @@ def test():
         if there != "d":
             lab.run("ip netns add " + there)
         ip(here, "link set wg1 netns " + there)
-        same(lab.wait_for(lambda: not ports(), 10), True, "the move takes the link down, %s [link-netns]" % where)
+        same(lab.wait_for(lambda: not ports()), True, "the move takes the link down, %s [link-netns]" % where)
         ip(there, "link set wg1 mtu 1402")  # between the move and the link's coming up
         source = addressed(there)
-        same(bool(lab.wait_for(ports, 10)), True, "up again, its port is open where the program was started, %s "
+        same(bool(lab.wait_for(ports)), True, "up again, its port is open where the program was started, %s "
              "[link-socket-netns] [link-netns]" % where)
-        p.handshake(10)
-        same(lab.wait_for(lambda: sealed_length(p, source, 1402) == 1402 and 1402, 10), 1402,
+        p.handshake()
+        same(lab.wait_for(lambda: sealed_length(p, source, 1402) == 1402 and 1402), 1402,
              "an MTU set while down is followed, %s [link-mtu] [link-netns]" % where)
         mtu(p, there, source, where)
         followed(p, there, source, where)
@@ -123,4 +123,4 @@ def test():
     effects(peer, wire)
 
 
-lab.main(60, test)
+lab.main(600, test)

@@ -232,7 +232,7 @@ def initiation_from_daemon(wire):
 def configured(wire):
     """What a set does after the last line of a peer."""
     q = wire.peer(endpoint=True, lines=["persistent_keepalive_interval=3000"])
-    ok(q.recv(2, "initiation") is not None, "a peer that is set with endpoint and keepalive is started at once [uapi-post-config]")
+    ok(q.recv(want="initiation") is not None, "a peer that is set with endpoint and keepalive is started at once [uapi-post-config]")
     q = wire.peer(endpoint=True)
     ok(q.silence(), "one without a keepalive is not [uapi-post-config]", w.kind(q.heard or b""))
     q.handshake()
@@ -247,12 +247,12 @@ def configured(wire):
     a, b = wire.peer(), wire.peer()
     wire.d.set(*[x for p in (a, b) for x in ("public_key=" + p.key.public.hex(), "endpoint=10.0.0.1:%d" % p.port,
                                             "persistent_keepalive_interval=3000")])
-    ok(all(p.recv(2, "initiation") for p in (a, b)), "two peers of one request are started [uapi-post-config]")
+    ok(all(p.recv(want="initiation") for p in (a, b)), "two peers of one request are started [uapi-post-config]")
     # Before an error too.
     a = wire.peer()
     wire.d.ask("set=1\npublic_key=%s\nendpoint=10.0.0.1:%d\npersistent_keepalive_interval=3000\nx=1\n\n" % (
         a.key.public.hex(), a.port))
-    ok(a.recv(2, "initiation") is not None, "and one whose lines end in an error [uapi-post-config] [uapi-error-keeps]")
+    ok(a.recv(want="initiation") is not None, "and one whose lines end in an error [uapi-post-config] [uapi-error-keeps]")
     # Waiting packets.
     private = wire.key.private.hex()
     wire.d.set("private_key=" + w.ZERO.hex())
