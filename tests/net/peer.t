@@ -240,7 +240,7 @@ def configured(wire):
     for interval, want in ((3000, "keepalive"), (3000, None), (2000, None), (0, None), (3000, "keepalive")):
         q.drain()
         wire.d.set(public, "persistent_keepalive_interval=%d" % interval)
-        got = q.recv(2 if want else 0.25)
+        got = q.recv(lab.PATIENCE if want else 0.25)
         ok((w.kind(got) if got else None) == want and q.silence(), "keepalive %d after that: %s at once [uapi-post-config] "
            "[timer-persistent-turned-on]" % (interval, want or "nothing"), w.kind(got or b""), w.kind(q.heard or b""))
     # Each peer of one request has its turn, also when another's lines follow.
