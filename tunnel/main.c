@@ -47,7 +47,7 @@ static int get_tun(const struct options *o, const struct environment *env, struc
 		if (r >= 0)
 			r = tun_adopt(env->tun_fd, o->without, ret);
 		if (r >= 0)
-			r = tun_set_mtu((*ret)->name, TUN_MTU_DEFAULT);
+			r = tun_set_own_mtu(*ret, TUN_MTU_DEFAULT);
 		if (r < 0)
 			log_error("WG_TUN_FD: descriptor %d is no usable TUN device: %s", env->tun_fd,
 				strerror(-r));

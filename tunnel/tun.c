@@ -7,9 +7,18 @@
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <linux/rtnetlink.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+
+#ifndef TUNGETDEVNETNS
+#define TUNGETDEVNETNS _IO('T', 227)
+#endif
+#ifndef SIOCGSKNS
+#define SIOCGSKNS 0x894C
+#endif
 
 /* Linux 6.2; Debian 12's headers are older than many kernels. */
 #ifndef TUN_F_USO4
@@ -225,6 +234,36 @@ int tun_set_mtu(const char *name, unsigned mtu)
 	int value = (int)mtu;
 
 	return mtu_ioctl(name, SIOCSIFMTU, &value);
+}
+
+/* Are both descriptors of one network namespace? */
+static bool same_namespace(int a, int b)
+{
+	struct stat x, y;
+
+	return !fstat(a, &x) && !fstat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+int tun_set_own_mtu(const struct tun *t, unsigned mtu)
+{
+	cleanup(close_fd) int there = ioctl(t->queues[0].fd, TUNGETDEVNETNS);
+	cleanup(close_fd) int any = -1;
+	cleanup(close_fd) int here = -1;
+	int r;
+
+	/* Linux before 5.2 does not tell, nor without CAP_NET_ADMIN there: believed to be here. */
+	if (there < 0)
+		return tun_set_mtu(t->name, mtu);
+	any = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	here = ioctl(any, SIOCGSKNS);
+	if (here < 0)
+		return -errno;
+	if (same_namespace(here, there))
+		return tun_set_mtu(t->name, mtu);
+	if (setns(there, CLONE_NEWNET) < 0)
+		return -errno;
+	r = tun_set_mtu(t->name, mtu);
+	return setns(here, CLONE_NEWNET) < 0 ? -errno : r;
 }
 
 int tun_mtu(const char *name, unsigned *ret)

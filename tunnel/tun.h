@@ -68,6 +68,13 @@ int tun_set_mtu(const char *name, unsigned mtu);
 int tun_mtu(const char *name, unsigned *ret);
 
 /*
+ * tun_set_own_mtu(t, mtu): of this device, in whichever network namespace it is; for an adopted
+ * one.  To be called before threads are started.  0 or negative errno: -EPERM when it is in another
+ * one and we have no CAP_SYS_ADMIN.
+ */
+int tun_set_own_mtu(const struct tun *t, unsigned mtu);
+
+/*
  * tun_set_gso_max_segs(name, segs): let the kernel hand over at most so many segments at a time, so
  * that they fit one UDP_SEGMENT send.  In the caller's network namespace.  0 or negative errno; a
  * kernel before 5.19 has no such thing (-EOPNOTSUPP, or nothing changes).

@@ -241,6 +241,22 @@ def descriptors():
         s.listen()
         return s.detach()
 
+    # In another network namespace than ours, where another one bears its name.
+    lab.run("ip netns add elsewhere")
+    lab.run("ip link add wg6 type veth peer name wg6b")
+    with lab.inside("elsewhere"):
+        tun = made_tun(b"wg6")
+    with open("/run/lab/fd.log", "wb") as log:
+        p = subprocess.Popen([WG, "-f", "wg6"], env=dict(os.environ, WG_TUN_FD=str(tun)), pass_fds=[tun], stdout=log, stderr=log)
+    os.close(tun)
+    up = lab.wait_for(lambda: socket_exists("wg6"), 5)
+    same((bool(up), [x in lab.run("ip link show wg6", ns) for x, ns in (("mtu 1500", None), ("mtu 1420", "elsewhere"))]), (True, [True, True]),
+         "an adopted interface in another namespace gets its MTU there, and one here of its name keeps its own [proc-tun-fd-netns]")
+    p.terminate()
+    same(p.wait(5), 0, "and ends as ever [proc-sigterm]")
+    lab.run("ip link del wg6")
+    lab.run("ip netns del elsewhere")
+
     # What somebody else made; the interface has another name than the argument says.
     for which in (("WG_TUN_FD",), ("WG_UAPI_FD",), ("WG_TUN_FD", "WG_UAPI_FD")):
         fds = {v: made_tun(b"wg6") if v == "WG_TUN_FD" else made_socket() for v in which}
