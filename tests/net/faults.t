@@ -64,6 +64,59 @@ def sends(p):
     p.fa.rules(), p.fb.rules()
 
 
+def one_path(p):
+    """One of two ways to the same peer cannot segment."""
+    lab.run("ip -n b addr add 10.0.0.3/24 dev eth")
+    public = "public_key=" + p.kb.public.hex()
+    p.fa.rules("sendmsg EIO gso =2", "sendmsg EIO gso x0 =3")
+    whole([p.flow(rounds=5)], "EIO on one path: all packets go one by one [fault-send]")
+    struck = p.fa.hits(0)
+    p.a.set(public, "endpoint=10.0.0.3:2222")
+    whole([p.flow(rounds=20)], "on another of the same family nothing is lost [fault-send]")
+    ok(struck and p.fa.seen(1) >= 20, "and runs are sent there: %d [fault-send] [sock-gso-fallback]" % p.fa.seen(1))
+    p.a.set(public, "endpoint=10.0.0.2:2222")
+    whole([p.flow(rounds=5)], "back on the first nothing is lost either [fault-send]")
+    ok(p.fa.seen(1) < 40 and p.fa.hits(0) <= struck + 2, "nor is it tried again at once [fault-send]", p.fa.hits(0), struck)
+    p.fa.rules()
+    p.bounce()
+    p.works()
+
+
+def no_memory(p):
+    """Requests for memory fail by chance while it is configured, makes sessions and goes down and up."""
+    if p.a.sanitised():
+        return lab.skip("memory that is not to be had costs what needed it, and no more [fault-memory]", "a sanitizer has its own functions for memory")
+    answers, bad, refused = {}, [], 0
+    for i in range(30):
+        p.fa.rules("any-alloc ENOMEM 30% ginnel-wg")
+        peers = [x for k in range(20) for x in ("public_key=" + os.urandom(32).hex(), "allowed_ip=10.%d.%d.0/24" % (20 + i, k), "endpoint=10.0.0.9:9")]
+        try:
+            said = p.a.ask("set=1\n" + "".join(x + "\n" for x in peers) + "\n")
+            p.a.ask("get=1\n\n")
+        except OSError as e:
+            said = type(e).__name__
+        answers[said] = answers.get(said, 0) + 1
+        if i % 10 == 0:
+            p.bounce()
+        p.flow(rounds=1, burst=5, patience=0.05)
+        struck = p.fa.hits()
+        refused += struck
+        p.fa.rules()
+        if not p.a.alive():
+            break
+        # What is there is consistent: it can be shown, and taken away.
+        device, shown = p.a.get()
+        if p.kb.public.hex() not in shown:
+            bad.append("round %d: the peer has vanished" % i)
+    ok(p.a.alive() and not bad and refused > 30 and len(answers) > 1, "memory that is not to be had costs what needed it, and no more: "
+       "%d requests refused [fault-memory]" % refused, answers, bad)
+    for k in list(p.a.get()[1]):
+        k == p.kb.public.hex() or p.a.set("public_key=" + k, "remove=true")
+    ok(p.works(), "and the tunnel works again [fault-memory]")
+    lab.note("answers: %s" % answers)
+    whole([p.flow(rounds=20)], "without a loss [fault-memory]")
+
+
 def receives(p):
     for call, what in (("recvmmsg", "the socket"), ("read", "the device")):
         f = p.fb if call == "recvmmsg" else p.fa
@@ -134,7 +187,7 @@ def memory(p):
 def test():
     p = Pair().start()
     ok(p.works(), "the tunnel works before anything fails [fault-send]")
-    for part in (sends, receives, device, clocks, memory):
+    for part in (sends, one_path, receives, device, no_memory, clocks, memory):
         t = time.monotonic()
         part(p)
         lab.note("%s: %.1f s" % (part.__name__, time.monotonic() - t))
