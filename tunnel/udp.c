@@ -135,8 +135,11 @@ static int open_family(struct udp *u, int family, const struct udp_config *confi
 		socklen_t segment_len = sizeof(segment);
 
 		*fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+		/* A family that a container or a policy forbids is as good as missing. */
 		if (*fd < 0)
-			return -errno;
+			return errno == EPERM || errno == EACCES || errno == EPROTONOSUPPORT
+				? -EAFNOSUPPORT
+				: -errno;
 		r = set_options(*fd, family, config);
 		if (r == 0 && i > 0)
 			r = set_int(*fd, SOL_SOCKET, SO_REUSEPORT, 1);

@@ -41,9 +41,10 @@ def lines(d, words):
 
 def missing(p):
     """What the kernel of this host does not have."""
-    for family, number in (("IPv6", socket.AF_INET6), ("IPv4", socket.AF_INET)):
-        p.start(["socket EAFNOSUPPORT =%d" % number], v6=family == "IPv4")
-        ok(p.works(), "a kernel without %s: the tunnel works over the other [sock-no-v6] [sock-no-v4]" % family)
+    for family, number, error in (("IPv6", socket.AF_INET6, "EAFNOSUPPORT"), ("IPv4", socket.AF_INET, "EAFNOSUPPORT"),
+                                  ("IPv6", socket.AF_INET6, "EACCES"), ("IPv4", socket.AF_INET, "EPERM")):
+        p.start(["socket %s =%d" % (error, number)], v6=family == "IPv4")
+        ok(p.works(), "%s for every %s socket: the tunnel works over the other family [sock-no-v6] [sock-no-v4]" % (error, family))
         whole(both_ways(p), "and all packets of both families arrive, both ways [sock-no-v6] [sock-no-v4]")
         same((lines(p.a, "no %s here" % family), p.fa.hits() > 0), (1, True), "which the log says once [sock-no-v6] [sock-no-v4]")
         same(p.stop(), (0, 0), "and they end as ever")

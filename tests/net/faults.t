@@ -98,7 +98,7 @@ def no_memory(p):
         answers[said] = answers.get(said, 0) + 1
         if i % 10 == 0:
             p.bounce()
-        p.flow(rounds=1, burst=5, patience=0.05)
+        p.flow(rounds=1, burst=5, patience=0.05, settle=0)
         struck = p.fa.hits()
         refused += struck
         p.fa.rules()

@@ -103,11 +103,11 @@ class Pair:
             self.ends[ns, v6] = s
         return self.ends[ns, v6]
 
-    def flow(self, frm="a", to="b", v6=False, rounds=50, burst=40, size=1200, gso=True, patience=0.3, each=None):
+    def flow(self, frm="a", to="b", v6=False, rounds=50, burst=40, size=1200, gso=True, patience=0.3, settle=1.0, each=None):
         """
         Rounds of one burst each, as one coalesced packet (gso) or one by one.  A round is over when all of it has come,
         or nothing has for that long: nothing overtakes itself, so what is lost, was lost by the tunnel.  each(round) is
-        called before each of them.
+        called before each of them.  settle: how long to wait in the end for what is missing then.
         """
         src, dst, f = self.socket(frm, v6), self.socket(to, v6), Flow()
         address = dst.getsockname()
@@ -132,7 +132,7 @@ class Pair:
                 continue
             f.sent += burst
             self._take(dst, f, number, pad, patience)
-        self._take(dst, f, number, pad, 1.0 if f.lost else 0)
+        self._take(dst, f, number, pad, settle if f.lost else 0)
         return f
 
     def _take(self, dst, f, until, pad, patience):
