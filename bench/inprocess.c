@@ -224,10 +224,10 @@ static void receive_packets(void)
 }
 
 /* Under their own names, so that callgrind can tell them apart. */
-#define TURN(name, call)                                                 \
-	static __attribute__((noinline, noclone)) void turn_##name(void) \
-	{                                                                \
-		call;                                                    \
+#define TURN(name, call)                                        \
+	static __attribute__((noinline)) void turn_##name(void) \
+	{                                                       \
+		call;                                           \
 	}
 TURN(tx_super, send_packets(sizeof(m.super)))
 TURN(tx_small, send_packets(sizeof(m.small)))
