@@ -24,6 +24,16 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 declare -A wg_pid=() wg_log=() wg_ns=()
 tap_count=0 tap_failed=0
 
+# foreign VARIABLE SUITE PACKAGE...: before lab_enter, since there is no way out of it: fetch packages of another
+# suite.  VARIABLE is the directory that scripts/foreign says, or why there is none: test -d.
+foreign()
+{
+	local variable=$1
+	shift
+
+	[[ ${GINNEL_LAB-} && $$ == 1 ]] || export "$variable=$("$top/scripts/foreign" "$@" 2>&1)"
+}
+
 # lab_enter SECONDS ARGS...: start this script again inside the laboratory with ARGS, and return there.
 lab_enter()
 {
