@@ -7,11 +7,11 @@
 #	. "${0%/*}/lib.sh"
 #	. "${0%/*}/../guest/lib.sh"
 #	guest_image		# before lab_enter: building the guest wants the network that the laboratory has not
-#	lab_enter 150 "$@"
+#	lab_enter 840 "$@"
 #	ns_add a
 #	guest_boot a eth	# its eth0 is plugged into a device "eth", which appears in host a
 #	guest_put build/bin/ginnel /usr/local/bin/ginnel
-#	guest_run 10 'ip link set eth0 up; uname -r'
+#	guest_run 120 'ip link set eth0 up; uname -r'
 #	guest_off
 #
 # GUEST_CPU names QEMU's model of the processor.  The default has neither AES nor AVX.
@@ -52,7 +52,7 @@ guest_boot()
 		-device virtserialport,chardev=port >"$dir/qemu" 2>&1 </dev/null &
 	guest_pid=$!
 	exec {guest_to}<>"$dir/port.in" {guest_from}<>"$dir/port.out"
-	if read -r -t 90 -u "$guest_from" said && [[ $said == ready ]]; then
+	if read -r -t 400 -u "$guest_from" said && [[ $said == ready ]]; then
 		ip -n "$ns" link set "$dev" up
 		return
 	fi
@@ -70,12 +70,12 @@ guest_run()
 	local seconds=$1 status size
 
 	guest_send "$@"
-	if ! read -r -t $((seconds + 15)) -u "$guest_from" status size; then
+	if ! read -r -t $((seconds + 60)) -u "$guest_from" status size; then
 		echo "the guest does not answer"
 		guest_kill
 		return 125
 	fi
-	timeout 15 head -c "$size" <&"$guest_from"
+	timeout 60 head -c "$size" <&"$guest_from"
 	return "$status"
 }
 
@@ -92,15 +92,15 @@ guest_send()
 }
 
 # guest_put FILE PATH: copy a file of the host into the guest, executable.
-guest_put() { guest_run 30 "mkdir -p '${2%/*}' && cat >'$2' && chmod 755 '$2'" "$1"; }
+guest_put() { guest_run 120 "mkdir -p '${2%/*}' && cat >'$2' && chmod 755 '$2'" "$1"; }
 
 # guest_off: shut it down in order, as `systemctl poweroff` does, and wait for its end.
 guest_off()
 {
 	local i
 
-	guest_send 10 'systemctl poweroff' # what answers is among the first things to end
-	for ((i = 0; i < 600; i++)); do
+	guest_send 120 'systemctl poweroff' # what answers is among the first things to end
+	for ((i = 0; i < 2400; i++)); do
 		guest_alive || return 0
 		sleep 0.05
 	done

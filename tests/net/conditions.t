@@ -109,7 +109,7 @@ def stalls(p):
     with lab.inside("b"):
         listener = socket.create_server(("10.9.0.2", 5000))
     with lab.inside("a"):
-        tcp = socket.create_connection(("10.9.0.2", 5000), timeout=10)
+        tcp = socket.create_connection(("10.9.0.2", 5000), timeout=lab.PATIENCE)
     peer = listener.accept()[0]
     data, sent = os.urandom(1 << 16), 0
     tcp.settimeout(0.5)
@@ -121,7 +121,7 @@ def stalls(p):
     f = p.flow(rounds=20)
     ok(f.whole() and sent > len(data), "beside a TCP receiver in the tunnel that has stopped after %d kB all others arrive [stalled-reader]" % (sent >> 10), f)
     got, good = 0, True
-    peer.settimeout(20)
+    peer.settimeout(lab.PATIENCE)
     while got < sent:
         x = peer.recv(min(sent - got, len(data) - got % len(data)))
         good &= x == data[got % len(data):got % len(data) + len(x)]
@@ -204,7 +204,7 @@ def logs(p):
     whole([p.flow(rounds=20)], "and all packets arrive [log-no-wait]")
     lab.run("mount -o remount,size=1m /run/small")
     lab.run("ip -n a link set wg1 mtu 1410")
-    ok(lab.wait_for(lambda: "lines were lost here" in open("/run/small/log", errors="replace").read(), 10),
+    ok(lab.wait_for(lambda: "lines were lost here" in open("/run/small/log", errors="replace").read()),
        "when there is room again the log says how many lines are missing [log-no-wait]")
     same(p.stop(), (0, 0), "and they end as ever")
     lab.run("umount /run/small")
@@ -241,9 +241,9 @@ def descriptors(p):
     lab.run("ip -n a link set wg1 up")
     for s in clients:
         s.close()
-    ok(lab.wait_for(p.a.ready, 10), "when they are gone the next one is served [uapi-many-clients]")
+    ok(lab.wait_for(p.a.ready), "when they are gone the next one is served [uapi-many-clients]")
     ok(p.works(), "and the link that went down and up meanwhile works [uapi-many-clients]")
-    ok(len(os.listdir("/proc/%d/fd" % p.a.pid)) < 40, "no descriptor is left behind [uapi-many-clients]")
+    ok(lab.wait_for(lambda: len(os.listdir("/proc/%d/fd" % p.a.pid)) < 40), "no descriptor is left behind [uapi-many-clients]")
     p.stop()
 
 
@@ -277,8 +277,8 @@ def namespaces(p):
     t = lab.in_thread(load)
     time.sleep(0.3)
     lab.run("ip netns del c")
-    t.join(30)
-    status = p.b.gone(20)
+    t.join(lab.PATIENCE)
+    status = p.b.gone()
     same((status, os.path.exists("/var/run/wireguard/wg2.sock")), (0, False),
          "its device's namespace is deleted under traffic: the daemon ends, and its socket is gone [netns-deleted] [proc-tun-gone]")
 
@@ -292,4 +292,4 @@ def test():
         lab.note("%s: %.1f s" % (part.__name__, time.monotonic() - t))
 
 
-lab.main(280, test)
+lab.main(600, test)

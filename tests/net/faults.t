@@ -160,7 +160,7 @@ def clocks(p):
     ok(p.works(), "a new session, before [fault-clock]")
     p.fa.rules("clock_gettime -1000000s =0")
     p.bounce()
-    f = lab.wait_for(lambda: p.flow("b", "a", rounds=1, burst=1).whole(), 30)
+    f = lab.wait_for(lambda: p.flow("b", "a", rounds=1, burst=1).whole())
     ok(f and p.fa.hits() > 0, "a host whose clock is in the past is reached by a peer's handshake [fault-clock]")
     f = p.flow(rounds=10)
     ok(f.whole(), "and then sends as well [fault-clock]", f)
@@ -193,4 +193,4 @@ def test():
         lab.note("%s: %.1f s" % (part.__name__, time.monotonic() - t))
 
 
-lab.main(280, test)
+lab.main(600, test)

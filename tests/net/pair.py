@@ -21,6 +21,7 @@ import wgpeer as w  # noqa: E402
 from faults import Faults  # noqa: E402
 
 UDP_SEGMENT, UDP_GRO = 103, 104
+FENCE = 2**64 - 1  # instead of a number
 
 
 class Flow:
@@ -103,11 +104,12 @@ class Pair:
             self.ends[ns, v6] = s
         return self.ends[ns, v6]
 
-    def flow(self, frm="a", to="b", v6=False, rounds=50, burst=40, size=1200, gso=True, patience=0.3, settle=1.0, each=None):
+    def flow(self, frm="a", to="b", v6=False, rounds=50, burst=40, size=1200, gso=True, patience=0.3, settle=30, each=None):
         """
         Rounds of one burst each, as one coalesced packet (gso) or one by one.  A round is over when all of it has come,
-        or nothing has for that long: nothing overtakes itself, so what is lost, was lost by the tunnel.  each(round) is
-        called before each of them.  settle: how long to wait in the end for what is missing then.
+        or nothing has for that long: nothing overtakes itself, so what is lost, was lost by the tunnel.  The last one is
+        over when all has come, or a packet that was sent after it, or nothing for `settle` seconds.  each(round) is called
+        before each of them.
         """
         src, dst, f = self.socket(frm, v6), self.socket(to, v6), Flow()
         address = dst.getsockname()
@@ -132,14 +134,26 @@ class Pair:
                 continue
             f.sent += burst
             self._take(dst, f, number, pad, patience)
-        self._take(dst, f, number, pad, settle if f.lost else 0)
+        fence, end = struct.pack("<Q", FENCE) + os.urandom(16), time.monotonic() + settle
+        while f.lost and time.monotonic() < end:
+            try:
+                src.sendto(fence, address)
+            except OSError:
+                pass
+            if self._take(dst, f, number, pad, 0.3, fence):
+                break
         return f
 
-    def _take(self, dst, f, until, pad, patience):
+    def _take(self, dst, f, until, pad, patience, fence=None):
+        """Take what comes, until all has come; true if the fence comes first."""
         while f.last < until - 1:
             x = lab.recv_or_none(dst, patience)
             if x is None:
-                return
+                return False
+            if x[:8] == struct.pack("<Q", FENCE):
+                if x == fence:
+                    return True
+                continue
             n = struct.unpack("<Q", x[:8])[0] if len(x) >= 8 else None
             if n is None or x[8:] != pad[8:] or n >= until:
                 f.strange += 1
@@ -147,9 +161,11 @@ class Pair:
             f.got += n > f.last
             f.disordered += n <= f.last
             f.last = max(f.last, n)
+        return False
 
-    def works(self, v6=False, timeout=30):
+    def works(self, v6=False, timeout=lab.PATIENCE):
         """Until one packet has passed each way."""
         def once():
-            return self.flow(rounds=1, burst=1, v6=v6).whole() and self.flow("b", "a", rounds=1, burst=1, v6=v6).whole()
+            return self.flow(rounds=1, burst=1, v6=v6, settle=1).whole() and \
+                self.flow("b", "a", rounds=1, burst=1, v6=v6, settle=1).whole()
         return bool(lab.wait_for(once, timeout))

@@ -25,4 +25,4 @@ def test():
         sweep("any-alloc", "ENOMEM ginnel-wg", least=10)
 
 
-lab.main(280, test)
+lab.main(600, test)

@@ -36,7 +36,7 @@ class Start:
         with open(self.log, "wb") as f:
             self.p = subprocess.Popen([*prefix, *args], env=ENV, stdin=subprocess.DEVNULL, stdout=f, stderr=f)
 
-    def settle(self, timeout=30):
+    def settle(self, timeout=lab.PATIENCE):
         """Wait until it serves (True) or is gone (False); None: neither, a hang."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
@@ -59,7 +59,7 @@ class Start:
     def end(self, kill=False):
         self.p.kill() if kill else self.p.terminate()
         try:
-            return self.p.wait(20)
+            return self.p.wait(lab.PATIENCE)
         except subprocess.TimeoutExpired:
             self.p.kill()
             return self.p.wait()

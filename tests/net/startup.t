@@ -84,7 +84,7 @@ def directory():
         s.settle()
         lab.run(what)
         try:
-            status = s.p.wait(10)
+            status = s.p.wait(lab.PATIENCE)
         except subprocess.TimeoutExpired:
             status = s.end(kill=True)
         same((status, exists("wg3")), (0, []), "the daemon ends when its directory goes: %s [proc-socket-unlinked]" % what[0])
@@ -97,7 +97,7 @@ def at_once():
     for i in range(rounds):
         starts = [Start("wg3", log="wg3.%d" % n) for n in range(3)]
         # One serves when the two others are gone.
-        lab.wait_for(lambda: sum(s.p.poll() is None for s in starts) == 1, 30)
+        lab.wait_for(lambda: sum(s.p.poll() is None for s in starts) == 1)
         alive = [s for s in starts if s.p.poll() is None]
         losers = [s for s in starts if s not in alive]
         if len(alive) != 1 or not alive[0].settle() or any(s.p.returncode != 1 or len(reasons(s.said())) != 1 for s in losers):
@@ -123,13 +123,13 @@ def at_once():
 
         def listening():
             return [sum("port=5555" in x for x in d.log_lines()) for d in ds]
-        lab.wait_for(lambda: sum(said()) and sum(listening()), 10)
+        lab.wait_for(lambda: sum(said()) and sum(listening()))
         time.sleep(0.1)
         if sorted(said()) != [0, 1] or sorted(listening()) != [0, 1] or said() == listening():
             wrong.append("round %d: refused %s, listening %s" % (i, said(), listening()))
         else:
             lab.run("ip -n d link set %s down" % ds[listening().index(1)].name)
-            if i == 0 and not lab.wait_for(lambda: listening() == [1, 1], 20):
+            if i == 0 and not lab.wait_for(lambda: listening() == [1, 1]):
                 wrong.append("the other did not take the port when it was free: %s" % listening())
         for d in ds:
             d.stop()
@@ -145,4 +145,4 @@ def test():
         lab.note("%s: %.1f s" % (part.__name__, time.monotonic() - t))
 
 
-lab.main(250, test)
+lab.main(600, test)

@@ -42,6 +42,13 @@ lab_tunnel 10.9.0.1 10.0.0.2
 
 # speak_to ADDRESS: a speaks to this address of b from now on.
 speak_to() { wg set wg1 peer "$pub2" $(endpoint "$1" 2222); }
+# settle_on ADDRESS: the same, and b has answered from there.  What was still on its way from another address would, by
+# rights, have a follow it back.
+settle_on() { within 60 settled_on "$1"; }
+settled_on()
+{
+	speak_to "$1" && once && [[ "endpoint $(wg_field wg1 endpoints)" == "$(endpoint "$1" 2222)" ]]
+}
 
 lab_bound() { [[ $(in_ns "$1" ss -Hlun "sport = $2") ]]; }
 
@@ -81,8 +88,16 @@ bulk()
 	move && { (($# == 0)) || "$@"; } && move || status=1
 	kill $pid
 	wait $pid
+	within 60 quiet
 	return $status
 } 2>/dev/null
+quiet()
+{
+	local n
+	n=$(received wg1)
+	sleep 0.3
+	(($(received wg1) == n))
+}
 # move: wait until a megabyte more has come to a and to b.
 move() { local a b; a=$(received wg1) b=$(received wg2) && within 60 moved $((a + 1000000)) $((b + 1000000)); }
 moved() { (($(received wg1) >= $1 && $(received wg2) >= $2)); }
@@ -93,8 +108,7 @@ received() { wg_field "$1" transfer | cut -f1; }
 once >/dev/null
 for host in 10.0.0.22 fd00:aa::22; do
 	[[ $host == *:* ]] && mine=fd00:c::1 || mine=10.9.0.1
-	speak_to $host
-	once >/dev/null
+	settle_on $host
 	watch
 	ok "bulk flows both ways, a speaks to $host [sticky-gro-segment]" bulk
 	is "and b answers from it [sticky-gro-segment]" "$(watched)" "eth $host.2222 $mine.1111"
@@ -104,8 +118,7 @@ done
 
 # --- the interface
 
-speak_to 10.1.0.2
-once >/dev/null
+settle_on 10.1.0.2
 watch
 ping4 a 192.168.241.2 >/dev/null
 ok "bulk flows both ways by another interface than the better route's [sticky-interface]" bulk
@@ -131,24 +144,21 @@ wg_bounce wg1
 ok "handshakes too [sticky-route-moved]" soon
 routes_to_a
 lose_eth() { ip -n b -6 route del fd00:c::1/128 via fd00:aa::1 metric 10; }
-speak_to fd00:aa::22
-soon >/dev/null
+settle_on fd00:aa::22
 ok "an IPv6 route that moves to another interface is noticed by an IPv6 peer [sticky-route-both-families]" bulk lose_eth
 routes_to_a
 
 # --- addresses go while bulk flows
 
 for host in 10.0.0.22/24 fd00:aa::22/64; do
-	speak_to ${host%/*}
-	once >/dev/null
+	settle_on ${host%/*}
 	ok "bulk goes on when the address ${host%/*} is deleted [sticky-address-gone] [sticky-send-error]" \
 		bulk ip -n b addr del $host dev eth
 	is "from another, which a follows [sticky-send-error]" "$(wg_field wg1 endpoints)" \
 		"$([[ $host == *:* ]] && echo '[fd00:aa::2]:2222' || echo 10.0.0.2:2222)"
 	addr b eth $host
 done
-speak_to fd00:aa::22
-once >/dev/null
+settle_on fd00:aa::22
 ip -n b addr del fd00:aa::22/64 dev eth
 watch
 ok "the first packet after the address is gone is answered [sticky-send-error]" \
@@ -165,16 +175,14 @@ in_ns b ip -6 route add fd00:c::1/128 via fd00:ab::1 dev way table 99
 speak() { in_ns b ping -n -q -c 1 -W 10 192.168.241.1 >/dev/null; }
 for host in 10.0.0.22 fd00:aa::22; do
 	[[ $host == *:* ]] && mine=fd00:c::1 way=fd00:ab::2 eth=fd00:aa::2 || mine=10.9.0.1 way=10.1.0.2 eth=10.0.0.2
-	speak_to $host
-	once >/dev/null
+	settle_on $host
 	wg set wg2 fwmark 9
 	watch
 	speak
 	is "after a change of mark b speaks by the route of that mark, not from $host [sticky-fwmark]" \
 		"$(watched)" "way $way.2222 $mine.1111"
 	wg set wg2 fwmark 0
-	speak_to $host
-	once >/dev/null
+	settle_on $host
 	wg set wg2 listen-port 2223
 	watch
 	speak
@@ -203,8 +211,7 @@ for peer in 10.3.0.2 fd00:ad::2; do
 	in_ns $ns ping -n -q -c 1 -W 10 192.168.241.2 >/dev/null
 	((n++))
 done
-speak_to 10.0.0.22
-once >/dev/null
+settle_on 10.0.0.22
 for dev in eth toc tod; do capture b $dev udp -Q out; done
 receiving=()
 for ns in a:1 c:3 d:4; do
