@@ -168,7 +168,7 @@ static int number(const char *text, size_t len, int64_t *ret)
 	if (!len)
 		return -EINVAL;
 	for (size_t i = 0; i < len; i++) {
-		char c = text[i] >= 'A' && text[i] <= 'F' ? (char)(text[i] | 0x20) : text[i];
+		char c = (char)(text[i] >= 'A' && text[i] <= 'F' ? text[i] | 0x20 : text[i]);
 		const char *at = memchr(digits, c, base);
 
 		if (!at)

@@ -44,8 +44,9 @@ unsigned suggest_distance(const char *a, size_t a_len, const char *b, size_t b_l
 struct suggest suggest_for(const char *word, size_t len)
 {
 	/* One slip for every three letters, at most three: words of two are all near each other. */
-	return (struct suggest){
-		.word = word, .len = len, .distance = len < 3 ? 1 : min((unsigned)len / 3, 3u) + 1};
+	unsigned distance = len < 3 ? 1 : min((unsigned)len / 3, 3u) + 1;
+
+	return (struct suggest){.word = word, .len = len, .distance = distance};
 }
 
 void suggest_offer(struct suggest *s, const char *candidate)

@@ -92,7 +92,7 @@ static int parse_bool(const char *text, int64_t *ret)
 
 	for (size_t i = 0; i < array_size(words); i++) {
 		if (!strcmp(text, words[i])) {
-			*ret = i & 1;
+			*ret = (int64_t)(i & 1);
 			return 0;
 		}
 	}

@@ -12,7 +12,7 @@
 #define UAPI_PIECE 100u
 
 static void saw_peer_leave(struct wg_device *d, struct wg_peer *p);
-static int saw_private_key(struct wg_device *d, struct wg_now now, const uint8_t key[WG_KEY_LEN]);
+static int saw_private_key(struct wg_device *d, struct wg_now at, const uint8_t key[WG_KEY_LEN]);
 
 #define wg_device_remove_peer saw_peer_leave
 #define wg_device_set_private_key saw_private_key

@@ -33,7 +33,7 @@ static size_t v4_unreachable(const uint8_t *p, size_t len, uint8_t *ret)
 	size_t header, total, quote;
 	uint8_t *icmp = ret + 20;
 
-	header = (p[0] & 15) * 4u;
+	header = (size_t)(p[0] & 15) * 4;
 	total = len < 20 ? 0 : get_be16(p + 2);
 	if (len < 20 || header < 20 || header > len || total < header || total > len)
 		return 0;
@@ -77,7 +77,7 @@ static bool v6_may_answer(const uint8_t *p, size_t len)
 			if (at + 8 > len)
 				return false;
 			next = p[at];
-			at += (p[at + 1] + 1u) * 8;
+			at += ((size_t)p[at + 1] + 1) * 8;
 			break;
 		case IPPROTO_FRAGMENT:
 			if (at + 8 > len || get_be16(p + at + 2) & 0xfff8)

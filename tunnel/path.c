@@ -144,7 +144,7 @@ static bool is_loop(const struct worker *w, const uint8_t *packet, size_t len,
 	uint8_t protocol;
 
 	if (packet[0] >> 4 == 4) {
-		udp = packet + (packet[0] & 15) * 4;
+		udp = packet + (size_t)(packet[0] & 15) * 4;
 		dst = packet + 16;
 		protocol = packet[9];
 		if (to->dst.family != AF_INET || memcmp(dst, to->dst.bytes, 4) ||

@@ -97,7 +97,7 @@ static bool parse_key(struct text t, uint8_t ret[WG_KEY_LEN])
 {
 	int bad = 0;
 
-	if (t.len != 2 * WG_KEY_LEN)
+	if (t.len != 2UL * WG_KEY_LEN)
 		return false;
 	for (size_t i = 0; i < WG_KEY_LEN; i++) {
 		int high = hex_digit((uint8_t)t.at[2 * i]);

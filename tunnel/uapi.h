@@ -20,7 +20,7 @@
 #include "wg/device.h"
 
 #define UAPI_REQUEST_MAX (64u << 20)
-#define UAPI_BUFFERED_MAX (4 * UAPI_REQUEST_MAX)
+#define UAPI_BUFFERED_MAX ((size_t)4 * UAPI_REQUEST_MAX)
 #define UAPI_LINE_MAX 1024
 #define UAPI_PIECE (64u << 10)	/* of an answer, made at a time */
 

@@ -197,7 +197,7 @@ int uapi_socket_listen(const char *dir, const char *name, int *ret_fd)
 int uapi_socket_adopt(int fd)
 {
 	int type, listens, flags;
-	struct sockaddr_un address;
+	struct sockaddr_un address = {0};
 	socklen_t len = sizeof(type);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)

@@ -97,7 +97,7 @@ static int bind_to(const struct bind *b, int family, union sockaddr_any *ret)
 
 static int bound_port(int fd, uint16_t *ret)
 {
-	union sockaddr_any a;
+	union sockaddr_any a = {0};
 	socklen_t len = sizeof(a);
 
 	if (getsockname(fd, &a.any, &len) < 0)

@@ -128,10 +128,10 @@ void udp_rx_free(struct udp_rx *rx);
 int udp_receive(struct udp_rx *rx, int fd, struct udp_run **ret_runs);
 
 /*
- * udp_run_control(run, msg): our address, the TOS and the segment size from the control messages of
- * a received ${msg}, into a ${run} whose other fields are set.  What is not said stays.
+ * udp_run_control(run, h): our address, the TOS and the segment size from the control messages of
+ * a received ${h}, into a ${run} whose other fields are set.  What is not said stays.
  */
-void udp_run_control(struct udp_run *run, struct msghdr *msg);
+void udp_run_control(struct udp_run *run, struct msghdr *h);
 
 /* ---- send ---- */
 

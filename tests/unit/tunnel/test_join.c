@@ -454,7 +454,7 @@ static void refused_merges(void)
 /* What cannot be merged stays in its place within the flow. */
 static void nothing_overtakes(void)
 {
-	struct packet_spec a = tcp_spec(false), b;
+	struct packet_spec a, b;
 	uint8_t p[200];
 	size_t len;
 

@@ -36,7 +36,8 @@ static int parse(struct options *o, const char *const words[])
 	return r;
 }
 
-#define PARSE(o, ...) parse(o, (const char *const[]){__VA_ARGS__ __VA_OPT__(,) NULL})
+#define PARSE(o, ...) PARSE_(o, ##__VA_ARGS__, NULL)
+#define PARSE_(o, ...) parse(o, (const char *const[]){__VA_ARGS__})
 
 static void a_name(void)
 {

@@ -296,7 +296,7 @@ static void many_at_once(void)
 			close(stay[1]);
 			(void)!read(go[0], &byte, 1);
 			r = uapi_socket_listen(dir, "wg7", &fd);
-			byte = !r ? 'w' : r == -EADDRINUSE ? 'l' : 'x';
+			byte = (char)(!r ? 'w' : r == -EADDRINUSE ? 'l' : 'x');
 			(void)!write(result[1], &byte, 1);
 			close(result[1]);
 			/* A winner stays until all have tried. */

@@ -276,7 +276,7 @@ static void ports(void)
 	for (unsigned workers = 1; workers <= 3; workers++) {
 		struct udp *a = open_or_fail(0, workers), *b = NULL;
 		struct udp_config c = {.port = a->port, .workers = 1};
-		struct sockaddr_in6 s;
+		struct sockaddr_in6 s = {0};
 		socklen_t len;
 
 		/* Both families of every worker on one port. */

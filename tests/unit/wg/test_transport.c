@@ -138,7 +138,7 @@ static void limits(void)
 {
 	struct sim *s = sim_session(6);
 	struct wg_peer *a = sim_peer(s, 0, 1);
-	struct wg_worker *w = wg_device_worker(s->hosts[0].device, 0);
+	struct wg_worker *w;
 	struct wg_tx_run run;
 	uint8_t p[100];
 
