@@ -18,9 +18,8 @@
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/../guest/lib.sh"
 guest_image
-lab_enter 840 "$@"
 export GINNEL_WG_OPTIONS=${GINNEL_WG_OPTIONS:---workers=2}
-lab_enter 280 "$@"
+lab_enter 840 "$@"
 
 bail() { echo "Bail out! $*"; lab_logs; guest_logs; exit 1; }
 
