@@ -1,5 +1,7 @@
 #include "tunnel/process.h"
 
+#include "base/log.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -97,6 +99,11 @@ static _Noreturn void wait_for_child(pid_t child, int ready_fd)
 	} while (n < 0 && errno == EINTR);
 	if (n == 1)
 		_exit(0);
+	/* Alive or not, it must not go on behind the back of who was told that it failed. */
+	if (n < 0) {
+		log_error("cannot hear from the daemon: %s", strerror(errno));
+		kill(child, SIGTERM);
+	}
 	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
 		;
 	_exit(1);
@@ -123,10 +130,9 @@ int process_daemonise(int *ret_ready_fd)
 	close(ends[0]);
 	/* fork() leaves neither a leader of a process group nor of a session: this works. */
 	r = setsid() < 0 || chdir("/") < 0 ? -errno : null_over(0, 1);
-	if (r < 0)
-		_exit(1);
+	/* On an error too: the parent waits until we are gone. */
 	*ret_ready_fd = ends[1];
-	return 0;
+	return r;
 }
 
 void process_ready(int ready_fd, bool keep_stderr)

@@ -27,7 +27,8 @@ int process_close_others(const int keep[], size_t n);
  * process_daemonise(ret_ready_fd): fork.  Returns in the child only, which has a session of its
  * own, / as directory and /dev/null as standard input and output; standard error still is the
  * caller's, for messages of a start that fails. The parent waits: until process_ready() (then exits
- * with 0), or until the child is gone (then with 1). Negative errno: there is no child.
+ * with 0), or until the child is gone (then with 1).  Negative errno: there is no child, or this is
+ * it and it has to end.
  */
 int process_daemonise(int *ret_ready_fd);
 

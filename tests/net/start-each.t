@@ -7,12 +7,13 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lab  # noqa: E402
 from faults import Faults  # noqa: E402
-from starts import Start, sweep  # noqa: E402
+from starts import Background, Start, sweep  # noqa: E402
 
 
 def test():
     sweep("any", "EPERM")
     sweep("any", "ENOMEM")
+    sweep("any", "EMFILE", how=Background)
     # Ours only: libseccomp without memory makes filters that refuse everything, and does not say so.
     f = Faults("probe")
     f.rules("any-alloc ENOMEM x0 ginnel-wg")

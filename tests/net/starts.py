@@ -6,6 +6,7 @@ one line, and left neither socket nor interface.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -29,10 +30,11 @@ def reasons(err):
 
 class Start:
     """One start of the program in the foreground, in the script's own host."""
+    FLAGS = ["-f"]
 
     def __init__(self, name, faults=None, prefix=(), log=None):
         self.name, self.log = name, "/run/lab/%s.log" % (log or name)
-        args = ["env", *faults.args(WG, "-f", name)] if faults else [WG, "-f", name]
+        args = ["env", *faults.args(WG, *self.FLAGS, name)] if faults else [WG, *self.FLAGS, name]
         with open(self.log, "wb") as f:
             self.p = subprocess.Popen([*prefix, *args], env=ENV, stdin=subprocess.DEVNULL, stdout=f, stderr=f)
 
@@ -52,6 +54,9 @@ class Start:
             time.sleep(0.005)
         return None
 
+    def pid(self):
+        return self.p.pid
+
     def said(self):
         with open(self.log, errors="replace") as f:
             return f.read()
@@ -63,6 +68,41 @@ class Start:
         except subprocess.TimeoutExpired:
             self.p.kill()
             return self.p.wait()
+
+
+class Background(Start):
+    """The same, into the background: what counts is how the parent ends."""
+    FLAGS = []
+
+    def settle(self, timeout=30):
+        try:
+            return self.p.wait(timeout) == 0
+        except subprocess.TimeoutExpired:
+            return None
+
+    def pid(self):
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open("/proc/%s/cmdline" % pid, "rb") as f:
+                    args = f.read().split(b"\0")
+            except OSError:
+                continue
+            if args[0] == WG.encode() and args[1] == self.name.encode() and int(pid) != self.p.pid and lab.pid_alive(int(pid)):
+                return int(pid)
+        return None
+
+    def end(self, kill=False):
+        """0: the daemon ended when it was told to."""
+        self.p.poll() is None and self.p.kill()
+        self.p.wait()
+        pid = self.pid()
+        if not pid:
+            return "there is no daemon"
+        os.kill(pid, signal.SIGKILL if kill else signal.SIGTERM)
+        if lab.wait_for(lambda: not lab.pid_alive(pid), 20):
+            return 0
+        os.kill(pid, signal.SIGKILL)
+        return "no SIGTERM ends it"
 
 
 def boxed(pid):
@@ -80,12 +120,14 @@ def judge(start, served, what):
         start.end(kill=True)
         return "%s: it hung: %s" % (what, said)
     if served:
-        box = boxed(start.p.pid)
+        box = boxed(start.pid())
         status = start.end()
         if not box:
             return "%s: it serves outside of its box" % what
-        if status and not (status == 1 and len(reasons(start.said())) == 1):
+        if status:
             return "%s: it served, but ended with %s: %s" % (what, status, start.said())
+    elif start.FLAGS == [] and start.pid():
+        return "%s: the parent failed, but a process is left: %s" % (what, start.end(kill=True))
     elif start.p.returncode != 1:
         return "%s: exit status %s: %s" % (what, start.p.returncode, said)
     elif len(reasons(said)) != 1:
@@ -94,13 +136,13 @@ def judge(start, served, what):
     return left and "%s: left behind: %s" % (what, left)
 
 
-def sweep(call, error, step=1, least=80):
+def sweep(call, error, step=1, least=80, how=Start):
     """Let the first call fail, then the second, until one start has none left to fail."""
     wrong, survived, n, k = [], {}, 0, 0
     while True:
         f = Faults("sweep")
         f.rules("%s %s +%d x1" % (call, error, k))
-        s = Start("wg3", f)
+        s = how("wg3", f)
         served = s.settle()
         struck, last = f.hits(), f.last()
         f.rules()
@@ -115,6 +157,6 @@ def sweep(call, error, step=1, least=80):
         elif served:
             survived[last] = survived.get(last, 0) + 1
         k += step
-    ok(not wrong and n >= least, "each of %d calls of a start fails with %s: it ends with one reason and leaves nothing, "
-       "or does without [start-each-call]" % (n, error), *wrong[:12])
+    ok(not wrong and n >= least, "each of %d calls of a start %s fails with %s: it ends with one reason and leaves nothing, "
+       "or does without [start-each-call]" % (n, "in the foreground" if how is Start else "into the background", error), *wrong[:12])
     lab.note("done without: " + " ".join("%s:%d" % x for x in sorted(survived.items())))
