@@ -119,6 +119,11 @@ static int serve(const struct options *o, const struct environment *env)
 	snprintf(prefix, sizeof(prefix), "ginnel-wg(%s)", listener.name);
 	log_open(prefix, env->log_level);
 	log_without(o->without);
+	r = process_hold_signals();
+	if (r < 0) {
+		log_error("cannot hold signals: %s", strerror(-r));
+		return r;
+	}
 	r = get_uapi(env, listener.name, &listener.fd);
 	if (r < 0)
 		return r;

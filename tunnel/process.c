@@ -91,9 +91,12 @@ static int null_over(int first, int last)
  */
 static _Noreturn void wait_for_child(pid_t child, int ready_fd)
 {
+	sigset_t none;
 	char byte;
 	ssize_t n;
 
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
 	do {
 		n = read(ready_fd, &byte, 1);
 	} while (n < 0 && errno == EINTR);
@@ -192,18 +195,32 @@ int process_drop_privileges(void)
 	return syscall(SYS_capset, &header, caps) < 0 ? -errno : 0;
 }
 
-int process_signals(int *ret_fd)
+static sigset_t ending(void)
 {
 	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	return set;
+}
+
+int process_hold_signals(void)
+{
+	sigset_t set = ending();
+
+	return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
+}
+
+int process_signals(int *ret_fd)
+{
+	sigset_t set = ending();
 	int fd;
 
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	/* A log that may not grow any more is no reason to end. */
 	signal(SIGXFSZ, SIG_IGN);
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	/* Somebody who started us with them ignored would never be able to end us. */

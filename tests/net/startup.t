@@ -91,6 +91,29 @@ def directory():
         lab.run(["rm", "-rf", there, there + ".old"])
 
 
+def ended_early():
+    """SIGTERM at any moment of a start."""
+    wrong, statuses, n = [], set(), 40
+    for i in range(n):
+        s = Start("wg3")
+        # Later and later, and at the very moment at which the socket is there.
+        if i % 3 == 0:
+            lab.wait_for(lambda: exists("wg3") or s.p.poll() is not None, 20, 0)
+        else:
+            time.sleep(i * 0.002)
+        s.p.terminate()
+        try:
+            statuses.add(s.p.wait(20))
+        except subprocess.TimeoutExpired:
+            wrong.append("round %d: no SIGTERM ends it" % i)
+            s.end(kill=True)
+        if exists("wg3"):
+            wrong.append("round %d: left behind: %s" % (i, exists("wg3")))
+            os.unlink(SOCKETS + "wg3.sock")
+    ok(not wrong and statuses <= {0, -15}, "SIGTERM at %d moments of a start leaves nothing behind [proc-sigterm] [proc-socket-removed]" % n,
+       statuses, *wrong[:5])
+
+
 def at_once():
     """Several at the same moment, again and again: one has what both want."""
     rounds, wrong = 15, []
@@ -139,7 +162,7 @@ def at_once():
 
 def test():
     lab.host("d")
-    for part in (each_call, limits, directory, at_once):
+    for part in (each_call, limits, directory, ended_early, at_once):
         t = time.monotonic()
         part()
         lab.note("%s: %.1f s" % (part.__name__, time.monotonic() - t))
