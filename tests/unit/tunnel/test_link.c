@@ -102,7 +102,7 @@ static void move(int from, const char *format, int to)
 /* Run the loop until the story is as it should be; an endless wait is a failure. */
 static void expect(const char *want)
 {
-	for (int i = 0; i < 100 && strcmp(story, want); i++)
+	for (int i = 0; i < 600 && strcmp(story, want); i++)
 		CHECK(loop_wait(loop, 100) >= 0);
 	CHECK_STR(story, want);
 	*story = 0;

@@ -94,7 +94,7 @@ static void packets(struct tun *t)
 	a.sin_port = htons(7);
 	CHECK_EQ(inet_pton(AF_INET, "10.0.0.2", &a.sin_addr), 1);
 	CHECK_EQ(sendto(fd, "back!", 5, 0, (void *)&a, len), 5);
-	while (!found && poll(&pfd, 1, 2000) > 0) {
+	while (!found && poll(&pfd, 1, 60000) > 0) {
 		ssize_t n = tun_read(&t->queues[0], buf, sizeof(buf) - SPLIT_TAILROOM);
 
 		CHECK(n > VNET_HDR_LEN);

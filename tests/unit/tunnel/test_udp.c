@@ -75,7 +75,7 @@ static void take(struct inbox *in, int fd, unsigned want)
 		struct udp_run *runs;
 		int n;
 
-		if (poll(&p, 1, 2000) == 0)
+		if (poll(&p, 1, 60000) == 0)
 			break;
 		n = udp_receive(rx, fd, &runs);
 		CHECK(n >= 0);
@@ -612,7 +612,7 @@ static void narrow(void)
 
 			DEMAND(udp_send(&a->queues[0], &m, 1) == 0);
 			DEMAND(udp_rx_new(&rx) == 0);
-			while (got < 45 && poll(&p, 1, 2000) > 0) {
+			while (got < 45 && poll(&p, 1, 60000) > 0) {
 				int n = udp_receive(rx, p.fd, &runs);
 
 				for (int i = 0; i < n; i++) {
