@@ -394,4 +394,4 @@ def test():
     lab.same(wire.d.stop(), 0, "and it ends in order [proc-sigterm]")
 
 
-lab.main(290, test)
+lab.main(840, test)

@@ -8,7 +8,7 @@
 . "${0%/*}/lib.sh"
 foreign GO_BACKPORTS bookworm-backports wireguard-go
 foreign GO_SID sid wireguard-go libc6
-lab_enter 290 "$@"
+lab_enter 840 "$@"
 lab_pair
 
 go_dirs=("" "$GO_BACKPORTS" "$GO_SID")
@@ -39,7 +39,7 @@ if mode == "send":
 else:
     s.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
     s.bind((address, 9000))
-    s.settimeout(20)
+    s.settimeout(60)
     print("ready", flush=True)
     have, last = set(), (0, 0)
     while len(have) < 400:
@@ -65,10 +65,10 @@ carry()
 
 	[[ $3 == *:* ]] && v=6
 	rm -f /run/lab/copy
-	in_ns_exec "$2" timeout 30 socat -u "TCP$v-LISTEN:7000,reuseaddr" OPEN:/run/lab/copy,creat,trunc &
+	in_ns_exec "$2" timeout 120 socat -u "TCP$v-LISTEN:7000,reuseaddr" OPEN:/run/lab/copy,creat,trunc &
 	copy=$!
-	within 5 lab_listens "$2" 7000
-	in_ns "$1" timeout 30 socat -u OPEN:/run/lab/data "TCP$v:$([[ $v == 6 ]] && echo "[$3]" || echo "$3"):7000" ||
+	within 60 lab_listens "$2" 7000
+	in_ns "$1" timeout 120 socat -u OPEN:/run/lab/data "TCP$v:$([[ $v == 6 ]] && echo "[$3]" || echo "$3"):7000" ||
 		kill $copy
 	wait $copy
 	status=$?
@@ -82,7 +82,7 @@ datagrams()
 
 	in_ns_exec "$2" /usr/bin/python3 /run/lab/datagrams receive "$3" >/run/lab/received 2>&1 &
 	receiver=$!
-	within 5 grep -q ready /run/lab/received
+	within 60 grep -q ready /run/lab/received
 	in_ns "$1" /usr/bin/python3 /run/lab/datagrams send "$3"
 	wait $receiver || { cat /run/lab/received; return 1; }
 }
@@ -91,8 +91,8 @@ pings() { ping4 "$1" "$2" 2 && ping6 "$1" "$3" 2; }
 
 full_size()
 {
-	in_ns "$1" ping -n -q -c 2 -i 0.1 -W 2 -M do -s 1392 "$2" &&
-		in_ns "$1" ping -6 -n -q -c 2 -i 0.1 -W 2 -M do -s 1372 "$3"
+	in_ns "$1" ping -n -q -c 2 -i 0.1 -W 10 -M do -s 1392 "$2" &&
+		in_ns "$1" ping -6 -n -q -c 2 -i 0.1 -W 10 -M do -s 1372 "$3"
 }
 
 both_ways() { "$1" a b "$2" && "$1" b a "$3"; }

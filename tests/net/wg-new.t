@@ -6,7 +6,7 @@
 # shellcheck source=tests/net/lib.sh
 . "${0%/*}/lib.sh"
 foreign NEW sid wireguard-tools libc6
-lab_enter 60 "$@"
+lab_enter 600 "$@"
 if [[ ! -x $NEW/run/wg ]]; then
 	ok "the newest wg can be fetched [wg-new]" eval "echo '$NEW'; false"
 	lab_end
