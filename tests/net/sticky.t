@@ -19,7 +19,10 @@ lab_pair
 link_add a way b way
 addr a way 10.1.0.1/24 fd00:ab::1/64 && addr b way 10.1.0.2/24 fd00:ab::2/64
 addr a lo 10.9.0.1/32 fd00:c::1/128
-addr b eth 10.0.0.22/24 fd00:aa::22/64
+# The kernel chooses neither of these by itself: the second of a network, and a deprecated one.
+second4() { addr b eth 10.0.0.22/24; }
+second6() { ip -n b addr add fd00:aa::22/64 dev eth nodad preferred_lft 0; }
+second4 && second6
 # An address answers on its own link only, as between two providers.
 for ns in a b; do
 	in_ns $ns sysctl -qw net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2 \
@@ -70,6 +73,9 @@ senders()
 	done | sort -u
 }
 
+# longest NS: the length of what it sent on its eth at once.
+longest() { captured "$1" eth | sed -n 's/.*length \([0-9]*\).*/\1/p' | sort -n | tail -1; }
+
 # ping that must come through at once / that may lose some first.
 once() { in_ns a ping -n -q -c 1 -W 10 192.168.241.2; }
 soon() { within 60 in_ns a ping -n -q -c 1 -W 1 192.168.241.2; }
@@ -110,10 +116,14 @@ for host in 10.0.0.22 fd00:aa::22; do
 	[[ $host == *:* ]] && mine=fd00:c::1 || mine=10.9.0.1
 	settle_on $host
 	watch
+	capture a eth udp -Q out
 	ok "bulk flows both ways, a speaks to $host [sticky-gro-segment]" bulk
+	capture_end a eth 10.0.0.2
 	is "and b answers from it [sticky-gro-segment]" "$(watched)" "eth $host.2222 $mine.1111"
 	is "a still speaks to $host [sticky-gro-segment]" "$(wg_field wg1 endpoints)" \
 		"$(endpoint $host 2222 | cut -d' ' -f2)"
+	ok "what b gets and sends is joined, up to $(longest a) and $(longest b) bytes [sticky-gro-segment]" \
+		test "$(longest a)" -gt 2000 -a "$(longest b)" -gt 2000
 done
 
 # --- the interface
@@ -156,7 +166,7 @@ for host in 10.0.0.22/24 fd00:aa::22/64; do
 		bulk ip -n b addr del $host dev eth
 	is "from another, which a follows [sticky-send-error]" "$(wg_field wg1 endpoints)" \
 		"$([[ $host == *:* ]] && echo '[fd00:aa::2]:2222' || echo 10.0.0.2:2222)"
-	addr b eth $host
+	if [[ $host == *:* ]]; then second6; else second4; fi
 done
 settle_on fd00:aa::22
 ip -n b addr del fd00:aa::22/64 dev eth
@@ -164,7 +174,7 @@ watch
 ok "the first packet after the address is gone is answered [sticky-send-error]" \
 	in_ns b ping -n -q -c 1 -W 10 192.168.241.1
 is "once, from the other [sticky-send-error]" "$(watched)" "eth fd00:aa::2.2222 fd00:c::1.1111"
-addr b eth fd00:aa::22/64
+second6
 
 # --- mark and port: what was learnt is forgotten, the kernel chooses anew
 
