@@ -225,8 +225,12 @@ static void moves(void)
 	expect("up ");
 	in(there, "ip link set tt0 mtu 1400");
 	expect("mtu=1400 ");
+	in(there, "ip link set tt0 down"); /* before Linux 6.2 no device is renamed that is up */
+	expect("down ");
 	in(there, "ip link set tt0 name moved0");
 	expect("name=moved0 ");
+	in(there, "ip link set moved0 up");
+	expect("up ");
 	/* On into a third, of which our namespace knows nothing. */
 	move(there, "ip link set moved0 netns /proc/self/fd/%d", far);
 	expect("down ");
