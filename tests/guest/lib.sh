@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2015
 # tests/guest/lib.sh - a guest with a kernel of its own as a host of the laboratory.
 #
 # The guest is a stock Debian 12 in memory, run by QEMU without help of the processor, so that it works wherever
@@ -93,6 +93,44 @@ guest_send()
 
 # guest_put FILE PATH: copy a file of the host into the guest, executable.
 guest_put() { guest_run 120 "mkdir -p '${2%/*}' && cat >'$2' && chmod 755 '$2'" "$1"; }
+
+# guest_relay WHAT FILE: results of a test program in the guest as our own; that it did not end as TAP demands is one more.
+guest_relay()
+{
+	local line n=0 plan='' failed=$tap_failed
+
+	while IFS= read -r line; do
+		case $line in
+		'ok '*) tap 0 "On Linux 6.1, $1: ${line#* - }" && ((++n)) ;;
+		'not ok '*) tap 1 "On Linux 6.1, $1: ${line#* - }" && ((++n)) ;;
+		1..*) plan=${line#1..} ;;
+		esac
+	done <"$2"
+	[[ $plan == "$n" ]] || tap 1 "On Linux 6.1, $1: as many results as planned"
+	((tap_failed == failed)) || tail -n 60 "$2" | sed 's/^/# /'
+}
+
+# guest_suite UNIT-TESTS NET-TESTS: run these there, as they are, with the program under test.
+guest_suite()
+{
+	local test build
+
+	build=$(dirname "$(dirname "$WG")")
+	tar -C "$guest_top" -cf /run/lab/tree.tar tests/net tests/peer || return
+	for test in $1; do
+		tar -C "$build" -rf /run/lab/tree.tar "tests/unit/tunnel/test_$test" || return
+	done
+	guest_put "$WG" /usr/bin/ginnel-wg &&
+		guest_run 60 'tar -xf - && modprobe tun' /run/lab/tree.tar || return
+	for test in $1; do
+		guest_run 60 "tests/unit/tunnel/test_$test" >/run/lab/results 2>&1
+		guest_relay "test_$test" /run/lab/results
+	done
+	for test in $2; do
+		guest_run 400 "WG=/usr/bin/ginnel-wg tests/net/$test.t" >/run/lab/results 2>&1
+		guest_relay "$test.t" /run/lab/results
+	done
+}
 
 # guest_off: shut it down in order, as `systemctl poweroff` does, and wait for its end.
 guest_off()
