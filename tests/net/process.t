@@ -293,6 +293,23 @@ def descriptors():
         os.path.exists(SOCKETS + "wg6.sock") and os.unlink(SOCKETS + "wg6.sock")
 
 
+def in_memory(pid, what):
+    """Is it anywhere in the memory that a process can write to?"""
+    with open("/proc/%d/maps" % pid) as maps, open("/proc/%d/mem" % pid, "rb", 0) as mem:
+        for line in maps:
+            area, mode = line.split()[:2]
+            at, end = (int(x, 16) for x in area.split("-"))
+            if mode[:2] != "rw" or end - at > 1 << 28:  # the greater are the sanitizers' own
+                continue
+            try:
+                mem.seek(at)
+                if what in mem.read(end - at):
+                    return True
+            except (OSError, OverflowError, ValueError):
+                pass
+    return False
+
+
 def secrets():
     d = Daemon("d", "wg1")
     key = w.Key()
@@ -301,6 +318,14 @@ def secrets():
     lab.run("ip -n d link set wg1 up")
     log = lab.wait_for(lambda: [x for x in d.log_lines() if "initiation-sent" in x] and "\n".join(d.log_lines()))
     ok(log and key.private.hex() not in log and w.b64(key.private) not in log, "the log never shows a key, however verbose [secret-not-logged]")
+    keys = [os.urandom(32) for _ in range(3)]
+    peer = "public_key=" + w.Key().public.hex()
+    d.set("private_key=" + key.private.hex(), peer, "preshared_key=" + keys[0].hex())
+    d.ask("set=1\n%s\npreshared_key=%s\nbad=1\npreshared_key=%s\n\n" % (peer, keys[1].hex(), keys[2].hex()))
+    ok(keys[1].hex() in d.ask("get=1\n\n"), "keys are set and shown, before an error too [uapi-error-keeps]")
+    found = [k.hex() for k in [key.private] + keys if in_memory(d.pid, k.hex().encode())]
+    same(found, [], "no request and no answer is left in memory, whose keys these were [uapi-wipe]")
+    ok(in_memory(d.pid, keys[1]), "where the keys themselves are")
     caps = [x.split()[1] for x in open("/proc/%d/status" % d.pid) if x.startswith(("CapEff", "CapPrm"))]
     keeps = (1 << 12) | (1 << 11) | (1 << 10)  # NET_ADMIN, NET_BROADCAST, NET_BIND_SERVICE
     ok(all(int(c, 16) & ~keeps == 0 for c in caps), "it keeps the network capabilities only [box-capabilities]", caps)
