@@ -62,6 +62,21 @@ ok "a low port is taken [sock-port-low]" wg set wg1 listen-port 53
 ok "and listens [sock-port-low]" listens 53
 ok "and the tunnel works from it [sock-port-low]" within 60 once 1
 
+# All but one port that the system would choose are taken, for IPv6 only.
+range=$(in_ns a cat /proc/sys/net/ipv4/ip_local_port_range)
+in_ns a sysctl -qw net.ipv4.ip_local_port_range="41000 41003"
+takers=()
+for port in 41000 41001 41003; do
+	in_ns_exec a socat -u UDP6-RECV:$port,ipv6only /dev/null &
+	takers+=($!)
+	within 60 in_ns a bash -c "[[ \$(ss -Hlun 'sport = $port') ]]"
+done
+ok "port 0 is set while all ports but one are taken for IPv6 [sock-port-zero]" wg set wg1 listen-port 0
+is "it becomes the one that is free for both families [sock-port-zero]" "$(chosen)" 41002
+kill "${takers[@]}"
+wait "${takers[@]}" 2>/dev/null
+in_ns a sysctl -qw net.ipv4.ip_local_port_range="$range"
+
 ip -n a link set wg1 down
 in_ns_exec a socat -u UDP4-RECV:1111 /dev/null &
 socat=$!
@@ -107,4 +122,15 @@ in_ns a ping -n -q -f -c 200 -w 1 192.168.241.2 >/dev/null
 ip -n a link set eth up
 addr a eth fd00:aa::1/64 2>/dev/null
 ok "nor does it take more when the underlay's link was down [sock-refused]" within 60 once 1
+
+# --- link-local addresses: b has one of the same name on another link
+link_add a way b way
+addr a way fe80::a/64 && addr b way fe80::b/64 && addr a eth fe80::a/64
+in_ns a wg set wg1 peer "$pub2" endpoint '[fe80::b%way]:2222'
+ok "a link-local endpoint is reached by its link [endpoint-v6-scope]" once
+is "the other end has learnt where from [endpoint-v6-scope]" "$(wg_field wg2 endpoints)" \
+	"[fe80::a%$(in_ns b cat /sys/class/net/way/ifindex)]:1111"
+ok "and answers there [endpoint-v6-scope]" in_ns b ping -n -q -c 1 -W 10 192.168.241.1
+in_ns a wg set wg1 peer "$pub2" endpoint '[fe80::b%eth]:2222'
+fails "by another link it is not there [endpoint-v6-scope]" once 1
 lab_end
