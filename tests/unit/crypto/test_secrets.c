@@ -10,80 +10,7 @@
 #include "crypto/aead_backend.h"
 #include "crypto/hash.h"
 #include "crypto/x25519.h"
-
-#include <fcntl.h>
-#include <stdio.h>
-
-#define MASK 0x5c
-#define SEEN_MAX (64UL << 20)	/* greater mappings are a sanitizer's */
-
-static uint8_t masked[32];
-
-static void secret_new(uint64_t seed)
-{
-	for (size_t i = 0; i < sizeof(masked); i++)
-		masked[i] = (uint8_t)(test_random(&seed) >> 56);
-}
-
-/* Writes the secret itself; the caller wipes it. */
-static void unmask(uint8_t ret[32])
-{
-	for (size_t i = 0; i < 32; i++)
-		ret[i] = masked[i] ^ MASK;
-}
-
-/* Half a secret is too much: count places that hold either half of it. */
-static size_t count_in(const uint8_t *p, size_t len)
-{
-	size_t found = 0;
-
-	for (size_t at = 0; at + 16 <= len; at++) {
-		for (size_t half = 0; half < 32; half += 16) {
-			size_t same = 0;
-
-			while (same < 16 && p[at + same] == (masked[half + same] ^ MASK))
-				same++;
-			found += same == 16;
-		}
-	}
-	return found;
-}
-
-/* Where the secret lies, in every writable mapping of this process. */
-static size_t places(void)
-{
-	cleanup(close_fd) int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-	static uint8_t page[65536 + 15];
-	FILE *maps = fopen("/proc/self/maps", "re");
-	size_t found = 0, searched = 0;
-	char line[512];
-
-	CHECK(fd >= 0 && maps);
-	while (fgets(line, sizeof(line), maps)) {
-		unsigned long from, to;
-		char perms[5];
-
-		if (sscanf(line, "%lx-%lx %4s", &from, &to, perms) != 3 || perms[1] != 'w' ||
-			to - from > SEEN_MAX)
-			continue;
-		for (unsigned long at = from; at < to; at += 65536) {
-			ssize_t n = pread(fd, page, min(to - at, sizeof(page)), (off_t)at);
-
-			/* Not through this buffer: it holds what it was just filled with. */
-			if (n <= 0 || ((uintptr_t)page < at + 65536 && at < (uintptr_t)page + sizeof(page)))
-				continue;
-			searched += (size_t)n;
-			if (count_in(page, (size_t)n)) {
-				test_note("left in %.*s", (int)strcspn(line, "\n"), line);
-				found++;
-			}
-		}
-		explicit_bzero(page, sizeof(page));
-	}
-	fclose(maps);
-	CHECK(searched > 65536);
-	return found;
-}
+#include "tests/unit/secrets.h"
 
 /* The search finds what is there: without this the other tests could not fail. */
 static void search_works(void)
@@ -179,6 +106,19 @@ static void hash_forgets(void)
 	CHECK_EQ(places(), 0);
 }
 
+static void kdf_forgets(void)
+{
+	uint8_t ck[32] = {7}, keys[3][32];
+
+	for (size_t n = 1; n <= 3; n++) {
+		kdf(ck, "input", 5, keys[0], n > 1 ? keys[1] : NULL, n > 2 ? keys[2] : NULL);
+		for (size_t i = 0; i < 32; i++)
+			masked[i] = keys[n - 1][i] ^ MASK;
+		explicit_bzero(keys, sizeof(keys));
+		CHECK_EQ(places(), 0);
+	}
+}
+
 static void x25519_forgets(void)
 {
 	uint8_t key[32], public[32] = {9}, shared[32];
@@ -217,12 +157,6 @@ static void shared_forgets(void)
 	x25519_free(k);
 }
 
-#ifdef __has_feature
-#if __has_feature(thread_sanitizer)
-#define __SANITIZE_THREAD__ 1
-#endif
-#endif
-
 int main(void)
 {
 #ifdef __SANITIZE_THREAD__
@@ -236,6 +170,7 @@ int main(void)
 	test_run("no key of a cookie is left after it was used [secrets-wiped]", xaead_forgets);
 	test_run("no key and no input of a hash, MAC or KDF is left after it was used [secrets-wiped]",
 		hash_forgets);
+	test_run("no key that was derived is left elsewhere than in the caller's result [secrets-wiped]", kdf_forgets);
 	test_run("a private key is in memory once while it lives and never after [secrets-wiped]",
 		x25519_forgets);
 	test_run("a shared secret is left nowhere but in the caller's result [secrets-wiped]", shared_forgets);
