@@ -227,6 +227,8 @@ uint64_t wg_device_run(struct wg_device *d, struct wg_now now)
 	timers_run(d);
 	if (d->limiter_due_ns <= now.boot_ns)
 		d->limiter_due_ns = ratelimiter_collect(d->limiter, now.boot_ns);
+	/* As the workers do, before keys are freed; the keys of handshakes with them. */
+	aead_forget(d->control->aead);
 	/*
 	 * Effects from before this call may name a peer that was removed since: it lives until they
 	 * are drained.

@@ -38,13 +38,19 @@ void wg_worker_online(struct wg_worker *w)
 	reclaim_online(&w->device->reclaim, w->reader);
 }
 
+/*
+ * A cipher context may still hold the key that it worked with last, and a key is wiped once every
+ * worker has let go of it: so the context lets go first.
+ */
 void wg_worker_offline(struct wg_worker *w)
 {
+	aead_forget(w->aead);
 	reclaim_offline(&w->device->reclaim, w->reader);
 }
 
 void wg_worker_quiescent(struct wg_worker *w)
 {
+	aead_forget(w->aead);
 	reclaim_quiescent(&w->device->reclaim, w->reader);
 }
 

@@ -14,7 +14,10 @@
 struct wg_keypair;
 struct wg_tap;
 
-/* A thread that may look at published state says so; before it sleeps it goes offline. */
+/*
+ * A thread that may look at published state says so; before it sleeps it goes offline.  Offline and
+ * at a quiescent point the cipher context holds no key.
+ */
 void wg_worker_online(struct wg_worker *w);
 void wg_worker_offline(struct wg_worker *w);
 /* Between two batches: nothing from before is held any more. */
