@@ -34,7 +34,7 @@ if mode == "send":
             turn += 1
             assert turn < 40, "too much is lost"
             s.send(b"".join(datagram(turn, i) for i in range(first, first + 40)))
-            if select.select([s], [], [], 1)[0] and s.recv(100) == b"%d" % first:
+            if select.select([s], [], [], 3)[0] and s.recv(100) == b"%d" % first:
                 break
 else:
     s.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
@@ -80,6 +80,7 @@ datagrams()
 {
 	local receiver
 
+	rm -f /run/lab/received
 	in_ns_exec "$2" /usr/bin/python3 /run/lab/datagrams receive "$3" >/run/lab/received 2>&1 &
 	receiver=$!
 	within 60 grep -q ready /run/lab/received
