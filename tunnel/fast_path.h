@@ -18,7 +18,8 @@
 	X(FAST_PATH_JOIN_UDP, 0x10, "join-udp", "UDP datagrams merged into one write to the TUN")  \
 	X(FAST_PATH_UDP_GSO, 0x20, "udp-gso", "datagrams that the UDP socket sends as one message") \
 	X(FAST_PATH_UDP_GRO, 0x40, "udp-gro", "datagrams that come from the UDP socket as one message") \
-	X(FAST_PATH_ROUTE_QUERY, 0x80, "route-query", "asking for a route before a source address is used")
-#define FAST_PATH_ALIASES(X) X(FAST_PATH_ALL, 0xff, "all")
+	X(FAST_PATH_ROUTE_QUERY, 0x80, "route-query", "asking for a route before a source address is used") \
+	X(FAST_PATH_TUN_STEERING, 0x100, "tun-steering", "each flow in a queue of the TUN of its own choice")
+#define FAST_PATH_ALIASES(X) X(FAST_PATH_ALL, 0x1ff, "all")
 /* clang-format on */
 FLAGS_DECLARE_ALIASES(fast_path, FAST_PATH_LIST, FAST_PATH_ALIASES);

@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "tunnel/join.h"
 #include "tunnel/split.h"
+#include "tunnel/steering.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -160,6 +161,12 @@ int tun_open(const char *name, unsigned queues, unsigned without, struct tun **r
 	r = tun_set_mtu(t->name, TUN_MTU_DEFAULT);
 	if (r < 0)
 		return r;
+	if (queues > 1 && !(without & FAST_PATH_TUN_STEERING)) {
+		r = steering_attach(t->queues[0].fd);
+		if (r < 0)
+			log_info("tun: flows are not steered, and one whose first answer comes may get out of order: %s",
+				strerror(-r));
+	}
 	*ret = steal(t);
 	return 0;
 }

@@ -31,6 +31,20 @@ static void set_up(const char *name, const char *address)
 	close(fd);
 }
 
+static void set_up6(const char *name)
+{
+	struct {
+		struct in6_addr	addr;
+		uint32_t	prefixlen;
+		int		ifindex;
+	} a = {.prefixlen = 64, .ifindex = (int)if_nametoindex(name)};
+	int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+
+	CHECK_EQ(inet_pton(AF_INET6, "fd00::1", &a.addr), 1);
+	CHECK_EQ(ioctl(fd, SIOCSIFADDR, &a), 0);
+	close(fd);
+}
+
 static void opens(void)
 {
 	struct tun *t = NULL, *other = NULL;
@@ -132,7 +146,7 @@ static void without(void)
 	all = t->offloads;
 	join = tun_join_flags(t);
 	tun_free(t);
-	for (int i = 0; i < 8; i++) {
+	for (int i = 0; i < 9; i++) {
 		unsigned without = 1u << i, offloads = all, flags = join;
 
 		if (without == FAST_PATH_TUN_VNET)
@@ -247,6 +261,96 @@ static void takes_merged(void)
 	tun_free(t);
 }
 
+#define QUEUES 4
+#define FLOWS 64
+
+/* Where the next packet from 10.0.0.1 or fd00::1 waits; it is taken out.  The kernel's own go by. */
+static int queue_of_next(struct tun *t, uint16_t sport)
+{
+	uint8_t buf[2048];
+
+	for (unsigned tries = 0; tries < 100000; tries++)
+		for (int i = 0; i < QUEUES; i++) {
+			ssize_t n = tun_read(&t->queues[i], buf, sizeof(buf));
+			const uint8_t *ip = buf + VNET_HDR_LEN;
+
+			if (n >= VNET_HDR_LEN + 28 && ip[0] >> 4 == 4 && get_be16(ip + 20) == sport)
+				return i;
+			if (n >= VNET_HDR_LEN + 48 && ip[0] >> 4 == 6 && ip[6] == IPPROTO_UDP &&
+				get_be16(ip + 40) == sport)
+				return i;
+		}
+	return -1;
+}
+
+/* An answer that comes in by queue ${i}. */
+static void answer(struct tun *t, int i, uint16_t to)
+{
+	struct packet_spec s = {.src = 2, .dst = 1, .ttl = 64, .sport = 9, .dport = to};
+	struct virtio_net_hdr header = {0};
+	uint8_t p[400], data[10] = {0};
+	struct iovec iov[2] = {{&header, VNET_HDR_LEN}, {p, packet_build(p, &s, data, sizeof(data))}};
+
+	CHECK_EQ(tun_writev(&t->queues[i], iov, 2), 0);
+}
+
+/* How many of FLOWS flows changed their queue when an answer came by another; and which queues had any. */
+static unsigned moved(struct tun *t, int family, unsigned *ret_used)
+{
+	unsigned n = 0;
+
+	*ret_used = 0;
+	for (unsigned f = 0; f < FLOWS; f++) {
+		struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(9)};
+		struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(9)};
+		socklen_t len = family == AF_INET ? sizeof(in) : sizeof(in6);
+		void *to = family == AF_INET ? (void *)&in : (void *)&in6;
+		int fd = socket(family, SOCK_DGRAM, 0), before, after;
+		uint16_t port;
+
+		CHECK_EQ(inet_pton(AF_INET, "10.0.0.2", &in.sin_addr), 1);
+		CHECK_EQ(inet_pton(AF_INET6, "fd00::2", &in6.sin6_addr), 1);
+		/* A fresh IPv6 address is tentative for a while. */
+		for (unsigned tries = 0; connect(fd, to, len) < 0; tries++) {
+			CHECK(tries < 1000);
+			poll(NULL, 0, 10);
+		}
+		CHECK_EQ(getsockname(fd, to, &len), 0);
+		port = ntohs(family == AF_INET ? in.sin_port : in6.sin6_port);
+		CHECK_EQ(send(fd, "x", 1, 0), 1);
+		before = queue_of_next(t, port);
+		CHECK(before >= 0);
+		*ret_used |= 1u << before;
+		if (family == AF_INET)
+			answer(t, (before + 1) % QUEUES, port);
+		CHECK_EQ(send(fd, "x", 1, 0), 1);
+		after = queue_of_next(t, port);
+		CHECK(after >= 0);
+		n += after != before;
+		close(fd);
+	}
+	return n;
+}
+
+static void steers(void)
+{
+	struct tun *t;
+	unsigned used;
+
+	CHECK_EQ(tun_open("gt0", QUEUES, 0, &t), 0);
+	set_up("gt0", "10.0.0.1");
+	CHECK_EQ(moved(t, AF_INET, &used), 0);
+	CHECK_EQ(used, (1u << QUEUES) - 1);
+	set_up6("gt0");
+	CHECK_EQ(moved(t, AF_INET6, &used), 0);
+	CHECK_EQ(used, (1u << QUEUES) - 1);
+	tun_free(t);
+	CHECK_EQ(tun_open("gt0", QUEUES, FAST_PATH_TUN_STEERING, &t), 0);
+	set_up("gt0", "10.0.0.1");
+	test_note("without it %u of %u move", moved(t, AF_INET, &used), FLOWS);
+	tun_free(t);
+}
+
 int main(void)
 {
 	if (unshare(CLONE_NEWNET) < 0) {
@@ -257,6 +361,7 @@ int main(void)
 	test_run("packets go through, and a link that is down says so [tun-io]", carries);
 	test_run("a device does without the offloads that are excluded, one by one and all [without-tun]", without);
 	test_run("a device is adopted, also without virtio headers [tun-adopt]", adopts);
+	test_run("a flow stays in its queue when its answers come by another, in both families, and flows use all queues [tun-steering]", steers);
 	test_run("the kernel takes merged datagrams apart [tun-merged]", takes_merged);
 	return test_done();
 }
