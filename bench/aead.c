@@ -1,11 +1,11 @@
 /*
  * bench/aead.c - what one packet, one hash and one derivation cost on this machine, in nanoseconds.
  *
- *	build/bench/aead
+ *	.build/bench/bench/aead
  *
  * Each figure is the best of several rounds, so that other work on the machine disturbs it least.
- *Every packet has a nonce and a tag of its own, as on the wire: figures of streaming tools leave
- *those out.
+ * Every packet has a nonce and a tag of its own, as on the wire: figures of streaming tools leave
+ * those out.
  */
 #include <stdio.h>
 #include <time.h>

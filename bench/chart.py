@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from measure import METRICS, OURS, PEER  # noqa: E402
 from report import number  # noqa: E402
 
-WIDTH, ROW, LEFT, RIGHT, TOP, BOTTOM = 820, 26, 292, 150, 62, 46
+WIDTH, ROW, LEFT, RIGHT, TOP, BOTTOM = 860, 26, 292, 190, 62, 46
 TEXT, FAINT, BAR, WORSE = "#76808b", "#76808b55", "#2f9e6e", "#d9822b"
 
 

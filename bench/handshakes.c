@@ -29,8 +29,9 @@
 
 #define PORT_OURS 7003
 #define BATCH 64
-#define MADE_PER_S 25000      /* no daemon answers more on one core */
-#define STALL_NS 200000000ull /* what has no answer by then has none */
+#define MADE_PER_S 16000 /* no daemon answers more on one core */
+/* Silence for so long: what was under way is lost.  Sooner, it would only wait in the daemon. */
+#define STALL_NS SECOND_NS
 #define PEERS_MAX 32768
 #define RETRY_NS (5 * SECOND_NS)
 #define JITTER_NS 333000000ull
@@ -422,7 +423,7 @@ static int possible(double seconds)
 {
 	struct x25519 *ours = key_of(0, "ours"), *theirs = key_of(0, "theirs");
 	uint8_t out[X25519_LEN];
-	uint64_t start = now_ns(), now = start;
+	uint64_t start = now_ns(), now = start, cpu = clock_read(CLOCK_PROCESS_CPUTIME_ID);
 	unsigned long n = 0;
 
 	for (; now - start < (uint64_t)(seconds * 1e9); n++) {
@@ -436,7 +437,9 @@ static int possible(double seconds)
 		x25519_free(ephemeral);
 		now = now_ns();
 	}
-	printf("{\"per_s\": %.1f}\n", (double)n / ((double)(now - start) / 1e9));
+	cpu = clock_read(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+	printf("{\"per_s\": %.1f, \"per_cpu_s\": %.1f}\n",
+		(double)n / ((double)(now - start) / 1e9), (double)n / ((double)cpu / 1e9));
 	x25519_free(ours);
 	x25519_free(theirs);
 	return 0;

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import signal
+import subprocess
 import sys
 import time
 
@@ -21,7 +22,7 @@ from measure import CEILING, GROUPS, METRICS, OURS, PEER  # noqa: E402
 TOP = topology.TOP
 ROUNDS_MAX = 12
 OTHERS_SECONDS = 0.3
-QUICK_SECONDS = 165  # no more rounds are added after that
+QUICK_MINUTES = 2.75
 
 PROGRAMS = {
     OURS: topology.Program(OURS, os.environ.get("GINNEL_WG") or os.path.join(TOP, "build", "bin", "ginnel-wg")),
@@ -72,35 +73,41 @@ def others():
     return stats.CpuTimes.now().busy_since(before)
 
 
-def collect(groups, times, rounds, until):
-    """All runs, as rows, and what others used before each round.  Who goes first changes every round, so that a machine that slows down slows all."""
-    runs, used, n, due = [], [], 0, list(groups)
+def collect(groups, times, rounds, quick, until):
+    """
+    All runs, as rows, what others used before each round, and what went wrong.  Who goes first changes every round, so
+    that a machine that slows down slows all.
+    """
+    runs, used, problems, n, due = [], [], [], 0, list(groups)
     started = time.monotonic()
     try:
         while due and n < ROUNDS_MAX:
             used.append(others())
             for group in due:
-                names = [p for p in PROGRAMS if p != CEILING or GROUPS[group].ceiling]
+                ceiling = GROUPS[group].quick_ceiling if quick else GROUPS[group].ceiling
+                names = [p for p in PROGRAMS if p != CEILING or ceiling]
                 for name in names[n % len(names):] + names[:n % len(names)]:
-                    progress("round %d of %s: %s, %s" % (n + 1, rounds if n < rounds else "up to %d" % ROUNDS_MAX, group, name))
-                    figures, steal = one(PROGRAMS[name], group, times)
+                    of = rounds if n < rounds else "up to %d" % ROUNDS_MAX
+                    progress("round %d of %s: %s, %s" % (n + 1, of, group, name))
+                    try:
+                        figures, steal = one(PROGRAMS[name], group, times)
+                    except (RuntimeError, OSError, ValueError, subprocess.SubprocessError) as e:
+                        problems.append("round %d, %s, %s: %s" % (n + 1, group, name, str(e).strip()))
+                        continue
                     runs += [{"round": n, "program": name, "group": group, "figure": k, "value": v, "steal": steal}
                              for k, v in figures.items()]
             n += 1
-            if n < rounds:
-                continue
-            if n < stats.RUNS_MIN:
-                break  # asked for so few that nothing is to be compared
-            due = [g for g in due if doubtful(runs, g)]
-            if until and time.monotonic() + (time.monotonic() - started) / n > until:
-                break
+            if n >= stats.RUNS_MIN and until and time.monotonic() + (time.monotonic() - started) / n > until:
+                break  # another one would take too long
+            if n >= rounds:
+                due = [g for g in due if doubtful(runs, g)] if n >= stats.RUNS_MIN else []
     except KeyboardInterrupt:
         progress("")
         print("Interrupted after %d rounds; what there is:\n" % n)
         if not runs:
             sys.exit(130)
     progress("")
-    return runs, stats.median(used)
+    return runs, stats.median(used), problems
 
 
 def main():
@@ -108,7 +115,9 @@ def main():
                                 epilog="groups: " + "; ".join("%s: %s" % (k, g.about) for k, g in GROUPS.items()))
     p.add_argument("--quick", action="store_true", help="the most important figures in under three minutes")
     p.add_argument("--only", metavar="GROUP,...", help="these groups only")
-    p.add_argument("--rounds", type=int, metavar="N", help="at least so many, 1 to %d; 5 if not given; one or two only try whether it runs" % ROUNDS_MAX)
+    p.add_argument("--rounds", type=int, metavar="N",
+                   help="at least so many, 1 to %d; 5 if not given; one or two only try whether it runs" % ROUNDS_MAX)
+    p.add_argument("--minutes", type=float, metavar="M", help="begin no round that would end later, from the fourth on")
     p.add_argument("--publish", action="store_true", help="copy the chart to docs/bench.svg, which the README shows")
     a = p.parse_args()
     started = time.monotonic()
@@ -129,7 +138,9 @@ def main():
     info = machine()
     topology.build()
     times = measure.QUICK if a.quick else measure.Times()
-    runs, info["others"] = collect(groups, times, rounds, started + QUICK_SECONDS if a.quick else None)
+    minutes = a.minutes or (QUICK_MINUTES if a.quick else None)
+    until = started + minutes * 60 if minutes else None
+    runs, info["others"], info["problems"] = collect(groups, times, rounds, a.quick, until)
     info["seconds"] = round(time.monotonic() - started)
     summary = report.summarise(runs)
     report.show(info, summary, sys.stdout)
@@ -146,7 +157,7 @@ def main():
     for path in [directory] + written:
         os.chown(path, *owner)
     print("\nEvery run: %s" % ", ".join(os.path.relpath(w, TOP) for w in written))
-    return 0
+    return 1 if info["problems"] else 0
 
 
 if __name__ == "__main__":

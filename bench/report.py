@@ -111,6 +111,8 @@ def show(info, summary, out):
             p("%-43s %16s %16s %7s %16s  %s" % ("  %s%s" % (r["title"], ", " + r["unit"] if r["unit"] else ""),
                                                 cell(c.get(OURS)), cell(c.get(PEER)), ratio, cell(c.get(CEILING)),
                                                 "; ".join(notes)))
+    for text in info["problems"]:
+        p("\nFAILED: " + text)
     p("\nProcessor time and memory: of all processes of a daemon; of both daemons of a pair, memory of the greater.")
     p("No ratio where the peer's interquartile range exceeds %.0f %% of its median, or steal %.0f %%."
       % (100 * stats.SPREAD_MAX, 100 * stats.STEAL_MAX))

@@ -218,7 +218,9 @@ def established(program, d):
 
 
 def reach(ns, address):
-    lab.run("ping -n -q -c 3 -i 0.1 -W 5 " + address, ns)
+    """There is a session: an initiation that was lost is sent again after five seconds."""
+    if not lab.wait_for(lambda: "1 received" in lab.run("ping -n -q -c 1 -W 1 " + address, ns, check=False).stdout, 30):
+        raise RuntimeError("%s is not reached through the tunnel" % address)
 
 
 @contextlib.contextmanager

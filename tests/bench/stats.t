@@ -121,7 +121,7 @@ same((len(text.splitlines()), text.splitlines()[0]), (len(many) + 1, "round,prog
      "the CSV has every run [bench-verdict]")
 
 # --- the chart
-info = {"cpu": "A <processor> & more", "cpus": 2, "kernel": "6.1", "load_average": 0.1, "others": 0.01,
+info = {"cpu": "A <processor> & more", "cpus": 2, "kernel": "6.1", "load_average": 0.1, "others": 0.01, "problems": [],
         "time": "2026-01-01T00:00:00Z", "versions": {OURS: "o", PEER: "p <1>"}}
 for name, summary in (("full", s), ("empty", {}), ("one that is worse", report.summarise(
         runs("exec_socket_ms", [9, 9, 9], [3, 3, 3])))):
