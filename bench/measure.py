@@ -114,16 +114,11 @@ def bulk(ns, address, seconds, *flags):
     return sum(s["bits_per_second"] for s in sums) / 1e9, sum(s["bytes"] for s in sums)
 
 
-def warm(ns, address):
-    """Some data that does not count: the first of it finds small buffers and an empty heap."""
-    lab.run(["iperf3", "-c", address, "-n", "50M"], ns, timeout=60)
-
-
 def tcp(program, times):
     out = {}
     four, six = "192.168.241.2", "fd00:241::2"
     with t.pair(program) as daemons, t.iperf_server("b"):
-        warm("a", four)
+        t.warm("a", four)
         before = cpu(daemons)
         out["tcp_1_ab"], n = bulk("a", four, times.bulk)
         out["cpu_s_per_gb"] = (cpu(daemons) - before) / (n / 1e9)
@@ -198,7 +193,7 @@ def units(d, before):
 def hub(program, times):
     out = {}
     with t.hub(program) as (_, h, _), t.iperf_server("t"):
-        warm("s", "192.168.242.2")
+        t.warm("s", "192.168.242.2")
         cpu0, count0 = h.cpu(), counters(h)
         out["hub_1"], n = bulk("s", "192.168.242.2", times.bulk)
         out["hub_cpu_s_per_gb"] = (h.cpu() - cpu0) / (n / 1e9)

@@ -43,9 +43,9 @@ def summarise(runs):
             else:
                 row["ratio"] = ours / peer
         top = row["programs"].get(CEILING, {}).get("median")
-        if top and (m.ceiling or m.more):
+        if top and (m.ceiling or m.more) and not stats.doubt(values[(CEILING, k)], steals[k]):
             row["of_ceiling"] = ours / top
-        row["targets"] = targets(m, row, ours)
+        row["targets"] = targets(m, row, None if stats.doubt(values[(OURS, k)], steals[k]) else ours)
         out[k] = row
     return out
 
@@ -55,7 +55,7 @@ def met(more, value, bound):
 
 
 def targets(m, row, ours):
-    """[{what, bound, value or None, met or None}]"""
+    """[{what, bound, value or None, met or None}]; ours: None where it scatters too much for a verdict."""
     out = []
     for what, bound, value, more in (("ratio", m.target, row.get("ratio"), m.more),
                                      ("of ceiling", m.ceiling, row.get("of_ceiling"), True),
@@ -114,7 +114,7 @@ def show(info, summary, out):
     for text in info["problems"]:
         p("\nFAILED: " + text)
     p("\nProcessor time and memory: of all processes of a daemon; of both daemons of a pair, memory of the greater.")
-    p("No ratio where the peer's interquartile range exceeds %.0f %% of its median, or steal %.0f %%."
+    p("No ratio where the peer's interquartile range exceeds %.0f %% of its median, or steal %.0f %%; so for the ceiling."
       % (100 * stats.SPREAD_MAX, 100 * stats.STEAL_MAX))
 
 

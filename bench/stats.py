@@ -6,6 +6,7 @@ import statistics
 
 SPREAD_MAX = 0.15  # of the peer's own runs: interquartile range over median
 STEAL_MAX = 0.02   # of the processor time, taken by other machines on the host
+SHORT_MAX = 3      # so often in a row less was sent than asked for: the generator is the limit
 RUNS_MIN = 3       # with fewer there is no spread to speak of
 
 
@@ -85,13 +86,14 @@ def highest(trial, start, precision=0.05, growth=1.6, loss_max=0.001, ceiling=1e
                 return True, achieved
         return False, achieved
 
-    low, high, rate = 0.0, None, float(start)
+    low, high, rate, short = 0.0, None, float(start), 0
     while high is None and rate < ceiling:
         good, achieved = passes(rate)
+        short = short + 1 if achieved < 0.8 * rate else 0
         if not good:
             high = rate
-        elif achieved < 0.8 * rate:
-            return best  # the generator gets no more out, whatever it is asked for
+        elif short == SHORT_MAX:
+            return best
         else:
             low, rate = rate, rate * growth
     if high is None:

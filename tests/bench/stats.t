@@ -89,6 +89,16 @@ else:
     ok(True, "any capacity is found to 10 % [bench-bisection]")
 got = stats.highest(Tunnel(100000, stray=(1, 3, 6)), 20000, 0.05)
 ok(got > 94000, "one interrupted trial is not taken for the capacity [bench-bisection]", got)
+
+
+class Held(Tunnel):
+    def __call__(self, rate):
+        sent, loss = super().__call__(rate)
+        return (sent / 2 if len(self.rates) in self.stray else sent), max(0.0, 1 - self.capacity / sent)
+
+
+got = stats.highest(Held(100000, stray=(1, 2, 4)), 20000, 0.05)
+ok(got > 94000, "nor is a generator that was held up now and then [bench-bisection]", got)
 t = Tunnel(1e9, generator=50000)
 same(stats.highest(t, 20000, 0.05), 50000, "a generator that is the limit is found to be it [bench-bisection]")
 ok(max(t.rates) < 1e6, "without asking it for ever more [bench-bisection]", t.rates)
@@ -113,6 +123,9 @@ same([x["met"] for x in s["peak_mb"]["targets"]], [False], "where less is better
 ok("ratio" not in s["tcp_4_ab"] and "spread" in s["tcp_4_ab"]["no_ratio"], "no ratio where the peer scatters [bench-no-ratio]")
 same([x["met"] for x in s["tcp_4_ab"]["targets"]], [None], "and then no verdict [bench-verdict]")
 same([x["met"] for x in s["hs_fraction"]["targets"]], [False], "a bound of our own figure needs no peer [bench-verdict]")
+s2 = report.summarise(runs("tcp_1_ab", [6, 6, 6], [2, 2, 2], [4, 8, 12]) + runs("hs_fraction", [0.5, 0.9, 1.5], []))
+same([x["met"] for x in s2["tcp_1_ab"]["targets"]], [True, None], "nor a part of a ceiling that scatters [bench-no-ratio]")
+same([x["met"] for x in s2["hs_fraction"]["targets"]], [None], "nor a verdict on a figure of ours that does [bench-no-ratio]")
 ok("ratio" not in report.summarise(runs("tcp_1_ab", [6] * 5, [2] * 5, steal=0.05))["tcp_1_ab"],
    "no ratio while the machine is robbed [bench-no-ratio]")
 ok(all(m.group in GROUPS for m in METRICS.values()), "every figure belongs to a group [bench-verdict]")
