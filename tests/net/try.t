@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# ./try, as whoever comes first runs it: to its end, with a figure in every row, and nothing is left.
+. "${0%/*}/lib.sh"
+lab_enter 900 "$@"
+
+said=$(TRY_WG=$WG "$top/try" 2>&1 </dev/null)
+status=$?
+is "./try comes to its end [try-works]" "$status $(tail -n 1 <<<"$said")" \
+	"0 The tunnel works. The two hosts and all in them are gone."
+((status == 0)) || sed 's/^/# /' <<<"$said"
+is "with a figure in each of its rows [try-works]" \
+	"$(awk -F'  +' '/^  .*  +[0-9]+\.[0-9]+ / { print $2 }' <<<"$said")" \
+"started in
+handshake and first ping
+IPv4 inside IPv4
+IPv6 inside IPv4
+IPv4 inside IPv6
+IPv6 inside IPv6
+left to right
+right to left
+at rest
+greatest"
+is "and nothing is left of it [try-works]" "$(pgrep -x "${WG##*/}"; ip -br link | grep -v '^lo'; ls /run/netns)" ""
+out=$("$top/try" now 2>&1)
+is "a word that it does not know is answered by its usage [try-works]" "$? $(tail -n 1 <<<"$out")" "2 usage: ./try"
+
+lab_end
