@@ -104,6 +104,7 @@ def collect(groups, times, rounds, quick, until):
     except KeyboardInterrupt:
         progress("")
         print("Interrupted after %d rounds; what there is:\n" % n)
+        problems.append("interrupted")
         if not runs:
             sys.exit(130)
     progress("")
