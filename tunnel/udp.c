@@ -274,22 +274,32 @@ void udp_free(struct udp *u)
 	free(u);
 }
 
+/* Ends with the first that is refused. */
+static int mark_all(const struct udp *u, uint32_t mark)
+{
+	for (unsigned i = 0; i < u->n_queues; i++) {
+		const struct udp_queue *q = &u->queues[i];
+		int r = q->fd4 >= 0 ? set_mark(q->fd4, mark) : 0;
+
+		if (r == 0 && q->fd6 >= 0)
+			r = set_mark(q->fd6, mark);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 int udp_set_mark(struct udp *u, uint32_t mark)
 {
-	int first = 0;
+	int r = mark_all(u, mark);
 
-	for (unsigned i = 0; i < u->n_queues; i++) {
-		const int fds[2] = {u->queues[i].fd4, u->queues[i].fd6};
-
-		for (unsigned k = 0; k < 2; k++) {
-			int r = fds[k] >= 0 ? set_mark(fds[k], mark) : 0;
-
-			first = first ? first : r;
-		}
+	if (r < 0) {
+		(void)mark_all(u, u->mark);
+		return r;
 	}
 	u->mark = mark;
 	udp_routes_changed(u);
-	return first;
+	return 0;
 }
 
 void udp_routes_changed(struct udp *u)

@@ -8,8 +8,8 @@
  * protocol.
  *
  * Locks: struct udp is the control thread's; a queue is its worker's; udp_set_mark() and
- * udp_routes_changed() may run
- * beside the workers.  To change the port, stop the workers, free this and open another.
+ * udp_routes_changed() may run beside the workers.  To change the port, stop the workers, free this
+ * and open another.
  */
 #pragma once
 
@@ -96,7 +96,7 @@ static inline void udp_freep(struct udp **u)
 		udp_free(*u);
 }
 
-/* udp_set_mark(u, mark): on all sockets; 0, or the first error. */
+/* udp_set_mark(u, mark): on all sockets, or on an error on none. */
 int udp_set_mark(struct udp *u, uint32_t mark);
 
 /*

@@ -525,13 +525,14 @@ static void in_child(void (*fn)(void))
 		}                                                                                  \
 	} while (0)
 
-static void forbid_family(int family, int why)
+/* ${call} with ${value} as its first argument fails from here on with ${why}. */
+static void forbid(unsigned call, unsigned value, int why)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_socket, 0, 3),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 3),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)family, 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)why),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
@@ -539,6 +540,16 @@ static void forbid_family(int family, int why)
 
 	DEMAND(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
 	DEMAND(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0);
+}
+
+static void forbid_family(int family, int why)
+{
+	forbid(__NR_socket, (unsigned)family, why);
+}
+
+static void forbid_options(unsigned fd)
+{
+	forbid(__NR_setsockopt, fd, EPERM);
 }
 
 static void one_family(int missing)
@@ -755,6 +766,32 @@ static void mark_refused(void)
 	in_child(without_rights);
 }
 
+/* The second socket's second is refused its mark: the others do not keep theirs. */
+static void with_one_refused(void)
+{
+	struct udp_config c = {.workers = 2, .mark = 0x1234};
+	struct udp *u;
+	int mark;
+	socklen_t len = sizeof(mark);
+
+	DEMAND(udp_open(&c, &u) == 0);
+	forbid_options((unsigned)u->queues[1].fd6);
+	DEMAND(udp_set_mark(u, 7) == -EPERM);
+	DEMAND(u->mark == 0x1234);
+	for (unsigned i = 0; i < 2; i++) {
+		DEMAND(getsockopt(u->queues[i].fd4, SOL_SOCKET, SO_MARK, &mark, &len) == 0);
+		DEMAND(mark == 0x1234);
+		DEMAND(getsockopt(u->queues[i].fd6, SOL_SOCKET, SO_MARK, &mark, &len) == 0);
+		DEMAND(mark == 0x1234);
+	}
+	udp_free(u);
+}
+
+static void mark_on_all_or_none(void)
+{
+	in_child(with_one_refused);
+}
+
 static void unreachable(void)
 {
 	struct udp *a = open_or_fail(0, 1);
@@ -813,6 +850,7 @@ int main(void)
 		test_run("a hundred narrow paths are each refused once only [udp-narrow]", several_paths);
 		test_run("the mark is on every socket, and changes live [udp-mark]", marks);
 		test_run("a mark without the right to it is an error [udp-mark]", mark_refused);
+		test_run("a mark that one socket is refused is on none [udp-mark]", mark_on_all_or_none);
 		test_run("an unreachable peer costs the others nothing", unreachable);
 	} else {
 		test_skip("what needs a network namespace", "not root");
