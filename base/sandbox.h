@@ -44,7 +44,7 @@ struct sandbox_condition {
 
 struct sandbox_call {
 	int number; /* SCMP_SYS(name); one that this machine does not have is ignored */
-	struct sandbox_condition conditions[2]; /* all must hold; on different arguments */
+	struct sandbox_condition conditions[3]; /* all must hold; on different arguments */
 };
 
 /*

@@ -31,8 +31,9 @@
 #define CALL(name) {.number = SCMP_SYS(name)}
 #define CALL_IF(name, ...) {.number = SCMP_SYS(name), .conditions = {__VA_ARGS__}}
 /* clang-format on */
-#define SOCKET(family)                                                                             \
-	CALL_IF(socket, INT_IS(0, family), {.argument = 1, .mask = 0xf, .value = SOCK_DGRAM})
+#define SOCKET(family, protocol)                                                                   \
+	CALL_IF(socket, INT_IS(0, family), {.argument = 1, .mask = 0xf, .value = SOCK_DGRAM},      \
+		INT_IS(2, protocol))
 #define OPTION(level, name) CALL_IF(setsockopt, INT_IS(1, level), INT_IS(2, name))
 
 static const struct sandbox_call running[] = {
@@ -65,10 +66,12 @@ static const struct sandbox_call running[] = {
 	CALL_IF(fcntl, INT_IS(1, F_GETFL)),
 	CALL_IF(fcntl, INT_IS(1, F_GETFD)),
 
-	/* Sockets: UDP, and questions about routes.  No TCP, Unix or packet socket: there is no way
-	   to other services. */
-	SOCKET(AF_INET),
-	SOCKET(AF_INET6),
+	/* Sockets: UDP, by its name or as the family's own, and questions about routes.  No TCP,
+	   ICMP, Unix or packet socket: there is no way to other services. */
+	SOCKET(AF_INET, 0),
+	SOCKET(AF_INET, IPPROTO_UDP),
+	SOCKET(AF_INET6, 0),
+	SOCKET(AF_INET6, IPPROTO_UDP),
 	CALL_IF(socket, INT_IS(0, AF_NETLINK), INT_IS(2, NETLINK_ROUTE)),
 	CALL(bind),
 	CALL(connect),

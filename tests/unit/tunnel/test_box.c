@@ -180,6 +180,21 @@ static int socket_tcp6(void)
 	return result(socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0));
 }
 
+/* Who may make these is a setting of the kernel, which refuses with another error. */
+static int socket_ping(void)
+{
+	int r = result(socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP));
+
+	return r == EACCES ? 0 : r;
+}
+
+static int socket_ping6(void)
+{
+	int r = result(socket(AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6));
+
+	return r == EACCES ? 0 : r;
+}
+
 static int socket_unix(void)
 {
 	return result(socket(AF_UNIX, SOCK_STREAM, 0));
@@ -350,6 +365,8 @@ static const struct forbidden {
 	{"make a raw socket", socket_raw, 0, EPERM, true},
 	{"make a TCP socket", socket_tcp, 0, EPERM},
 	{"make a TCP socket of IPv6", socket_tcp6, 0, EPERM},
+	{"make a socket for pings", socket_ping, 0, EPERM},
+	{"make a socket for pings of IPv6", socket_ping6, 0, EPERM},
 	{"make a Unix socket", socket_unix, 0, EPERM},
 	{"make a netfilter socket", socket_netfilter, 0, EPERM},
 	{"make a TCP socket with registers half full", socket_udp_as_tcp, 0, EPERM},
