@@ -98,21 +98,20 @@ static void device_wake(void *arg)
 
 static void send_effects(struct daemon *d, struct udp_message m[], struct wg_peer *peers[], unsigned n)
 {
-	unsigned dropped;
-
 	if (!n || !d->udp)
 		return;
-	dropped = udp_send(&d->udp->control, m, n);
-	if (dropped) {
-		wg_device_drop(d->device, WG_DROP_SEND_FAILED, dropped);
-		for (unsigned i = 0; i < n; i++)
-			if (m[i].error)
-				log_limited(LOG_LEVEL_VERBOSE, "udp: cannot send: %s",
-					strerror(-m[i].error));
-	}
-	for (unsigned i = 0; i < n; i++)
+	udp_send(&d->udp->control, m, n);
+	for (unsigned i = 0; i < n; i++) {
+		if (m[i].error) {
+			wg_device_drop(d->device, WG_DROP_SEND_FAILED, m[i].dropped,
+				(struct wg_tap_packet){
+					.peer = peers[i], .endpoint = m[i].to, .tos = m[i].tos});
+			log_limited(LOG_LEVEL_VERBOSE, "udp: cannot send: %s",
+				strerror(-m[i].error));
+		}
 		if (m[i].source_refused && peers[i])
 			wg_peer_clear_source(d->device, peers[i]);
+	}
 }
 
 static void drain(struct daemon *d)

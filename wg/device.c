@@ -268,11 +268,6 @@ static void add_drops(const struct wg_worker *w, uint64_t ret[WG_DROP_COUNT])
 		ret[i] += atomic_load_explicit(&w->drops[i], memory_order_relaxed);
 }
 
-void wg_device_drop(struct wg_device *d, enum wg_drop why, unsigned n)
-{
-	wg_worker_drop(d->control, why, n);
-}
-
 void wg_device_drops(const struct wg_device *d, uint64_t ret[WG_DROP_COUNT])
 {
 	memset(ret, 0, WG_DROP_COUNT * sizeof(ret[0]));

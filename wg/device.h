@@ -200,8 +200,5 @@ struct wg_prefix {
 /* wg_peer_prefix(p, &at, ret): iterate its allowed IPs in insertion order; start with at = NULL. */
 bool wg_peer_prefix(const struct wg_peer *p, void **at, struct wg_prefix *ret);
 
-/* The owner dropped ${n} of what it was to send, or of what it received. */
-void wg_device_drop(struct wg_device *d, enum wg_drop why, unsigned n);
-
 /* Drops by reason, summed over the workers and the control half. */
 void wg_device_drops(const struct wg_device *d, uint64_t ret[WG_DROP_COUNT]);

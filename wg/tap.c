@@ -104,6 +104,11 @@ void wg_tap_drop(struct wg_worker *w, enum wg_drop why, unsigned n, struct wg_ta
 	show(w, tap, &what);
 }
 
+void wg_device_drop(struct wg_device *d, enum wg_drop why, unsigned n, struct wg_tap_packet what)
+{
+	wg_tap_drop(d->control, why, n, what);
+}
+
 void tap_event(struct wg_device *d, struct wg_peer *peer, const struct wg_endpoint *at,
 	enum wg_event event, enum wg_drop drop)
 {

@@ -73,3 +73,6 @@ void wg_tap_judged(struct wg_worker *w, const struct wg_rx_packet pkts[], unsign
  * drop and n are filled in.
  */
 void wg_tap_drop(struct wg_worker *w, enum wg_drop why, unsigned n, struct wg_tap_packet what);
+
+/* The same for the owner of the device, of what it was to send. */
+void wg_device_drop(struct wg_device *d, enum wg_drop why, unsigned n, struct wg_tap_packet what);

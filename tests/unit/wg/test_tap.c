@@ -271,6 +271,9 @@ static void every_drop(void)
 		sim_send(s, 0, 1, 40);
 	sim_settle(s);
 	CHECK_EQ(a.drops[WG_DROP_STAGED_FULL], 5);
+	wg_device_drop(s->hosts[0].device, WG_DROP_SEND_FAILED, 2,
+		(struct wg_tap_packet){.peer = sim_peer(s, 0, 1)});
+	CHECK_EQ(a.drops[WG_DROP_SEND_FAILED], 2);
 	wg_device_down(s->hosts[0].device);
 	wg_device_set_private_key(s->hosts[1].device, s->now, no_key);
 	stray(s, WG_MESSAGE_RESPONSE, sizeof(struct wg_response));

@@ -564,7 +564,7 @@ static void owner_drops(void)
 
 	wg_worker_drop(
 		wg_device_worker(s->hosts[0].device, sim_workers - 1), WG_DROP_SEND_FAILED, 2);
-	wg_device_drop(s->hosts[0].device, WG_DROP_SEND_FAILED, 3);
+	wg_device_drop(s->hosts[0].device, WG_DROP_SEND_FAILED, 3, (struct wg_tap_packet){0});
 	CHECK_EQ(sim_drops(s, 0, WG_DROP_SEND_FAILED), 5);
 	CHECK_EQ(sim_drops(s, 1, WG_DROP_SEND_FAILED), 0);
 	sim_free(s);
