@@ -170,6 +170,7 @@ int main(int argc, char *argv[])
 {
 	struct environment env;
 	struct options o;
+	int r;
 
 	if (options_parse(argc, argv, getenv(OPTIONS_VARIABLE), &o, stderr) < 0)
 		return 1;
@@ -190,7 +191,12 @@ int main(int argc, char *argv[])
 	if (environment_read(&env, stderr) < 0)
 		return 1;
 	log_open("ginnel-wg", env.log_level);
-	process_close_others((int[]){env.tun_fd, env.uapi_fd}, 2);
+	r = process_close_others((int[]){env.tun_fd, env.uapi_fd}, 2);
+	if (r < 0) {
+		log_error("cannot put /dev/null in the place of closed standard descriptors: %s",
+			strerror(-r));
+		return 1;
+	}
 	if (process_protect() < 0)
 		log_error("cannot protect the process against core dumps");
 	return serve(&o, &env) < 0 ? 1 : 0;

@@ -41,7 +41,6 @@ static int close_between(unsigned first, unsigned last)
 int process_close_others(const int keep[], size_t n)
 {
 	unsigned first = 3;
-	int fd;
 
 	for (;;) {
 		/* The lowest that is kept from here on. */
@@ -58,15 +57,10 @@ int process_close_others(const int keep[], size_t n)
 			break;
 		first = next + 1;
 	}
-	do {
-		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-		if (fd < 0)
+	for (int fd = 0; fd <= 2; fd++)
+		/* The lowest that is free is this one.  It outlives an exec. */
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDWR) < 0)
 			return -errno;
-		/* The three standard ones outlive an exec. */
-		if (fd <= 2)
-			fcntl(fd, F_SETFD, 0);
-	} while (fd <= 2);
-	close(fd);
 	return 0;
 }
 

@@ -446,6 +446,22 @@ static void close_others(void)
 	CHECK_EQ(in_child(close_others_child), 0);
 }
 
+/* No descriptor is to be had: those that are there suffice, and one that is missing is told. */
+static void standard_ones_child(void)
+{
+	struct rlimit none = {0, 0};
+
+	MUST(setrlimit(RLIMIT_NOFILE, &none) == 0);
+	MUST(process_close_others(NULL, 0) == 0);
+	close(1);
+	MUST(process_close_others(NULL, 0) == -EMFILE);
+}
+
+static void standard_ones(void)
+{
+	CHECK_EQ(in_child(standard_ones_child), 0);
+}
+
 static void adopt(void)
 {
 	int ends[2];
@@ -552,6 +568,7 @@ int main(void)
 	test_run("a start that fails is told on standard error and by status 1 [daemonise]", failed_start);
 	test_run("a daemon that is killed while it starts is status 1 [daemonise]", killed_start);
 	test_run("foreign descriptors are closed, missing standard ones are filled [no-fd-leak]", close_others);
+	test_run("only a missing standard descriptor needs another, and is told [no-fd-leak]", standard_ones);
 	test_run("an adopted descriptor does not block and does not outlive an exec [env-fd]", adopt);
 	test_run("no core dump, not dumpable, umask 077 [no-core]", protect);
 	test_run("three capabilities are kept, everything else is gone for good [capabilities]", privileges);
