@@ -134,6 +134,10 @@ static int serve(const struct options *o, const struct environment *env)
 			return r;
 		}
 	}
+	/* Not in a sanitizer's address space: it gives back pages, and locked ones cannot be. */
+	r = BOX_SANITIZERS ? 0 : process_lock_memory();
+	if (r < 0)
+		log_info("process: memory is not locked, keys may get into swap: %s", strerror(-r));
 	r = process_drop_privileges();
 	if (r < 0) {
 		log_error("cannot give up privileges: %s", strerror(-r));

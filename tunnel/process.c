@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <linux/capability.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -158,6 +159,16 @@ int process_protect(void)
 	if (setrlimit(RLIMIT_CORE, &none) < 0)
 		return -errno;
 	return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+int process_lock_memory(void)
+{
+	static const struct rlimit any = {RLIM_INFINITY, RLIM_INFINITY};
+
+	/* Under a limit, which counts what is only reserved too, memory would be refused later. */
+	if (setrlimit(RLIMIT_MEMLOCK, &any) < 0)
+		return -errno;
+	return mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0 ? -errno : 0;
 }
 
 #define KEPT_CAPABILITIES                                                                          \

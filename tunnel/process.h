@@ -46,6 +46,13 @@ void process_ready(int ready_fd, bool keep_stderr);
 int process_protect(void);
 
 /*
+ * process_lock_memory(): no page that is or will be touched is ever written to swap, and with them
+ * no key.  Does not outlive a fork.  0; -EPERM: it takes CAP_SYS_RESOURCE, or an unlimited
+ * RLIMIT_MEMLOCK.
+ */
+int process_lock_memory(void);
+
+/*
  * process_drop_privileges(): keep CAP_NET_ADMIN, CAP_NET_BROADCAST and CAP_NET_BIND_SERVICE where
  * we have them, and give up every other capability, for good: bounding set, ambient set,
  * no_new_privs.  0 or negative errno.

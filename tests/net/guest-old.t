@@ -101,6 +101,9 @@ for GUEST_CPU in qemu64 max; do
 		guest_run 120 '[[ $(grep -c "does not offer" log) == 1 ]]'
 	ok "$processor system calls are filtered and files fenced off [guest-old-box]" guest_run 120 '
 		cat log; ! grep "box:.* not " log && grep -w 2 <(awk "/^Seccomp:/ { print \$2 }" /proc/$(<pid)/status)'
+	ok "$processor its memory is kept out of swap [guest-old-locked]" guest_run 120 '
+		grep "memory is not locked" log && exit 1
+		grep -E "^VmLck:.* [1-9][0-9]+ kB" /proc/$(<pid)/status'
 	for outer in 4 6; do
 		for starter in a guest; do
 			[[ $starter == a ]] && to=192.168.241.2 to6=fd00:241::2 || to=192.168.241.1 to6=fd00:241::1

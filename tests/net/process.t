@@ -335,6 +335,10 @@ def secrets():
     ok(all(int(c, 16) & ~keeps == 0 for c in caps), "it keeps the network capabilities only [box-capabilities]", caps)
     seccomp = [x.split()[1] for x in open("/proc/%d/status" % d.pid) if x.startswith("Seccomp:")]
     same(seccomp, ["2"], "its system calls are filtered [box-seccomp]")
+    said = any("memory is not locked" in x for x in d.log_lines())
+    may = subprocess.run(["prlimit", "--memlock=unlimited", "true"], stderr=subprocess.DEVNULL).returncode == 0
+    same((d.status("VmLck") > 0, said), (False, False) if d.sanitised() else (may, not may),
+         "its memory is kept out of swap, or it says that it may not do that [secrets-locked]")
     nnp = [x.split()[1] for x in open("/proc/%d/status" % d.pid) if x.startswith("NoNewPrivs:")]
     same(nnp, ["1"], "it can gain no privilege [box-no-new-privileges]")
 
