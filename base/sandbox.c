@@ -105,6 +105,8 @@ int sandbox_files(const struct sandbox_path allowed[], size_t n)
 
 /* ---- system calls ---- */
 
+#define FILTER_ROOM (2u << 20) /* several times what a filter of some hundred rows takes while it is made */
+
 static void release(const scmp_filter_ctx *filter)
 {
 	if (*filter)
@@ -117,6 +119,15 @@ static bool calls_can_be_filtered(void)
 		SECCOMP_RET_KILL_PROCESS; /* the youngest thing that is needed: Linux 4.14 */
 
 	return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+}
+
+/* libseccomp does not always look whether it was given memory: so there has to be enough. */
+static bool memory_suffices(void)
+{
+	void *volatile room = malloc(FILTER_ROOM); /* volatile: else nothing is asked for */
+
+	free(room);
+	return room != NULL;
 }
 
 static int set_attributes(scmp_filter_ctx filter)
@@ -161,6 +172,8 @@ int sandbox_calls(
 
 	if (!calls_can_be_filtered())
 		return -EOPNOTSUPP;
+	if (!memory_suffices())
+		return -ENOMEM;
 	filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	if (!filter)
 		return -ENOMEM;

@@ -22,6 +22,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -411,6 +412,40 @@ static void test_forbidden(const struct forbidden *f)
 		test_skip(name, "only root could anyway");
 	else
 		test_run(name, is_refused);
+}
+
+/* How many bytes the process has mapped. */
+static size_t mapped(void)
+{
+	cleanup(close_fd) int fd = open("/proc/self/statm", O_RDONLY);
+	char text[64] = "";
+
+	return read(fd, text, sizeof(text) - 1) < 0 ? 0 : strtoul(text, NULL, 10) * 4096;
+}
+
+static size_t room;
+
+/* 0: refused for want of memory; 151: inside. */
+static int box_with_room(void)
+{
+	size_t limit = mapped() + room;
+	struct rlimit r = {limit, limit};
+
+	if (setrlimit(RLIMIT_AS, &r) < 0)
+		return errno;
+	if (box_shut_calls(false) == -ENOMEM)
+		return 0;
+	return open_to_read() == EPERM && syscall(SYS_getpid) > 0 ? 151 : 152;
+}
+
+static void little_memory(void)
+{
+	int r = 0;
+
+	for (room = 0; room <= 8u << 20 && r == 0; room += 4096)
+		r = in_box(OUTSIDE, box_with_room);
+	CHECK_EQ(r, 151);
+	CHECK(room > 4096);
 }
 
 #ifdef __x86_64__
@@ -871,6 +906,10 @@ int main(void)
 #ifdef __x86_64__
 	test_run("a call of another architecture ends it [box-refused]", other_architectures);
 #endif
+	if (BOX_SANITIZERS)
+		test_skip("with little memory it is refused or whole [box-memory]", "a sanitizer needs more");
+	else
+		test_run("with little memory it is refused or whole [box-memory]", little_memory);
 	test_run("threads that were started before are inside too [box-threads]", all_threads);
 	test_run("sockets, memory, clients, threads and abort work inside [box-works]", needed);
 	for (fence = 0; fence < array_size(fenced); fence++) {
