@@ -302,6 +302,9 @@ void wg_device_up(struct wg_device *d, struct wg_now now)
 	d->now = now;
 	if (device_is_up(d))
 		return;
+	/* What a worker stamped as the link went down would pass for a timer that is armed. */
+	TAILQ_FOREACH(p, &d->peers, in_order)
+		timers_stop(p);
 	atomic_store_explicit(&d->up, true, memory_order_release);
 	tap_event(d, NULL, NULL, WG_EVENT_UP, WG_DROP_NONE);
 	TAILQ_FOREACH(p, &d->peers, in_order) {

@@ -58,6 +58,7 @@ struct wg_peer {
 	_Atomic uint64_t		 unanswered_ns;	/* [a] when data was first sent since we last heard; 0: none */
 	_Atomic uint64_t		 owed_ns;	/* [a] when data first came since we last sent; 0: none */
 	_Atomic bool			 owed_more;	/* [a] and more came after it */
+	_Atomic uint32_t		 armed;		/* [a] bits by enum peer_timer: what need not be signalled */
 	_Atomic bool			 dead;		/* [a] removed: nothing is staged any more */
 	_Atomic uint64_t		 traversal_ns;	/* [a] last authenticated packet, either way */
 	_Atomic uint64_t		 initiated_ns;	/* [a] last handshake message sent; 0: may send at once */

@@ -107,12 +107,18 @@ static void arm(struct wg_peer *p, enum peer_timer timer, uint64_t due_ns)
 	if (!device_is_up(p->device) || p->dead)
 		return;
 	p->timers.due_ns[timer] = due_ns;
+	atomic_fetch_or(&p->armed, TIMER_BIT(timer));
 	reorder(p);
 }
 
+/*
+ * Sequentially consistent, as is the worker's look at the bit after its stamp: either it sees the bit
+ * gone and signals, or who disarmed the timer to fire it sees the stamp.
+ */
 static void disarm(struct wg_peer *p, enum peer_timer timer)
 {
 	p->timers.due_ns[timer] = OFF;
+	atomic_fetch_and(&p->armed, ~TIMER_BIT(timer));
 	reorder(p);
 }
 
@@ -137,6 +143,7 @@ void timers_stop(struct wg_peer *p)
 	for (int i = 0; i < TIMER_COUNT; i++)
 		p->timers.due_ns[i] = OFF;
 	reorder(p);
+	atomic_store(&p->armed, 0);
 	p->timers.attempts = 0;
 	atomic_store_explicit(&p->unanswered_ns, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->owed_ns, 0, memory_order_relaxed);
@@ -243,7 +250,7 @@ static void retransmit(struct wg_peer *p)
 static void keepalive(struct wg_peer *p)
 {
 	uint64_t now = p->device->now.boot_ns;
-	uint64_t since = atomic_load_explicit(&p->owed_ns, memory_order_relaxed);
+	uint64_t since = atomic_load(&p->owed_ns);
 	bool more;
 
 	if (!since)
@@ -263,7 +270,7 @@ static void keepalive(struct wg_peer *p)
 
 static void new_handshake(struct wg_peer *p)
 {
-	uint64_t since = atomic_load_explicit(&p->unanswered_ns, memory_order_relaxed);
+	uint64_t since = atomic_load(&p->unanswered_ns);
 	uint64_t due = since + WG_KEEPALIVE_TIMEOUT_NS + WG_REKEY_TIMEOUT_NS + p->timers.jitter_ns;
 
 	if (!since)

@@ -2,8 +2,9 @@
  * wg/timers.h - the five timers of a peer (paper, sections 6.1 to 6.5), and the heap that says
  * which is next.
  *
- * Timers are lazy: workers only stamp when something was sent or heard; a timer looks at the stamps
- * when it fires and arms itself again. They run only while the link is up and the peer lives.
+ * Timers are lazy: workers only stamp when something was sent or heard, and signal the stamp if the
+ * timer is not armed; a timer looks at the stamps when it fires and arms itself again. They run only
+ * while the link is up and the peer lives.
  */
 #pragma once
 
@@ -20,6 +21,7 @@ struct wg_device;
 	X(TIMER_PERSISTENT, 4, "persistent", "the configured interval passed in silence")
 ENUM_DECLARE(peer_timer, PEER_TIMER_LIST);
 #define TIMER_COUNT ((int)ENUM_COUNT(peer_timer))
+#define TIMER_BIT(timer) (1u << (timer))
 
 struct peer_timers {
 	uint64_t	due_ns[TIMER_COUNT];	/* boot time; UINT64_MAX: off */

@@ -119,11 +119,25 @@ static bool recently_initiated(struct wg_peer *p, uint64_t boot_ns)
 	return last && last + WG_REKEY_TIMEOUT_NS > boot_ns;
 }
 
+/* True for who set it from none to ${boot_ns}. */
+static bool stamp(_Atomic uint64_t *at, uint64_t boot_ns)
+{
+	uint64_t none = 0;
+
+	return atomic_compare_exchange_strong(at, &none, max(boot_ns, (uint64_t)1));
+}
+
+/* Then it looks at the stamp when it fires: nobody need be woken for that. */
+static bool is_armed(const struct wg_peer *p, enum peer_timer timer)
+{
+	return atomic_load(&p->armed) & TIMER_BIT(timer);
+}
+
 int tx_reserve(struct wg_worker *w, struct wg_peer *peer, uint64_t boot_ns, unsigned n, bool data,
 	struct wg_tx_run *ret)
 {
 	struct wg_keypair *k;
-	uint64_t counter, none = 0;
+	uint64_t counter;
 
 	if (!device_is_up(w->device))
 		return -ENETDOWN;
@@ -142,8 +156,7 @@ int tx_reserve(struct wg_worker *w, struct wg_peer *peer, uint64_t boot_ns, unsi
 		peer_signal(peer, PEER_NEED_HANDSHAKE);
 	timers_any_sent(peer, boot_ns);
 	if (data && !atomic_load_explicit(&peer->unanswered_ns, memory_order_relaxed) &&
-		atomic_compare_exchange_strong_explicit(&peer->unanswered_ns, &none,
-			max(boot_ns, (uint64_t)1), memory_order_relaxed, memory_order_relaxed))
+		stamp(&peer->unanswered_ns, boot_ns) && !is_armed(peer, TIMER_NEW_HANDSHAKE))
 		peer_signal(peer, PEER_SENT);
 
 	ret->peer = peer;
@@ -302,7 +315,6 @@ static void accept_run(struct wg_keypair *k, uint64_t boot_ns, const struct wg_e
 	const struct accepted *a)
 {
 	struct wg_peer *p = k->peer;
-	uint64_t none = 0;
 
 	/* Before anything of it is delivered: the answer must find the new address. */
 	if (peer_roam(p, src))
@@ -317,11 +329,12 @@ static void accept_run(struct wg_keypair *k, uint64_t boot_ns, const struct wg_e
 	atomic_fetch_add_explicit(&p->rx_bytes, a->bytes, memory_order_relaxed);
 	if (!a->data)
 		return;
-	if (atomic_compare_exchange_strong_explicit(&p->owed_ns, &none, max(boot_ns, (uint64_t)1),
-		    memory_order_relaxed, memory_order_relaxed)) {
+	if (!atomic_load_explicit(&p->owed_ns, memory_order_relaxed) &&
+		stamp(&p->owed_ns, boot_ns)) {
 		if (a->data > 1)
 			atomic_store_explicit(&p->owed_more, true, memory_order_relaxed);
-		peer_signal(p, PEER_GOT);
+		if (!is_armed(p, TIMER_KEEPALIVE))
+			peer_signal(p, PEER_GOT);
 	} else if (!atomic_load_explicit(&p->owed_more, memory_order_relaxed)) {
 		atomic_store_explicit(&p->owed_more, true, memory_order_relaxed);
 	}

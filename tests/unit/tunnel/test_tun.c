@@ -320,7 +320,7 @@ static unsigned moved(struct tun *t, int family, unsigned *ret_used)
 		CHECK_EQ(send(fd, "x", 1, 0), 1);
 		before = queue_of_next(t, port);
 		CHECK(before >= 0);
-		*ret_used |= 1u << before;
+		*ret_used |= 1u << (unsigned)before % QUEUES;
 		if (family == AF_INET)
 			answer(t, (before + 1) % QUEUES, port);
 		CHECK_EQ(send(fd, "x", 1, 0), 1);

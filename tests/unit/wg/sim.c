@@ -31,6 +31,7 @@ static void sim_wake(void *arg)
 	struct sim_host *h = arg;
 
 	h->woken = true;
+	h->n_woken++;
 }
 
 static void *must(void *p)

@@ -46,6 +46,7 @@ struct sim_host {
 	void			*packet_arg;
 	uint64_t		 next_ns;	/* when the device wants to run */
 	bool			 woken;
+	unsigned		 n_woken;	/* times, by workers */
 	/* What arrived inside. */
 	unsigned		 n_delivered;
 	uint8_t			 last[2048];

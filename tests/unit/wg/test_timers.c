@@ -198,6 +198,44 @@ static void new_handshake_cleared(void)
 	sim_free(s);
 }
 
+/* Questions and answers by turns, each the end of a silence: what was armed by the first serves all. */
+static void armed_wakes_nobody(void)
+{
+	struct sim *s = sim_session(10);
+
+	sim_send(s, 0, 1, 100);
+	sim_settle(s);
+	sim_send(s, 1, 0, 100);
+	sim_settle(s);
+	s->hosts[0].n_woken = s->hosts[1].n_woken = 0;
+	for (unsigned i = 0; i < 1000; i++) {
+		sim_send(s, 0, 1, 100);
+		sim_settle(s);
+		sim_send(s, 1, 0, 100);
+		sim_settle(s);
+		sim_advance(s, MS(5));
+	}
+	CHECK_EQ(s->hosts[0].n_woken, 0);
+	CHECK_EQ(s->hosts[1].n_woken, 0);
+	/* And yet the timers hold: what stays unanswered now is noticed in 15 s, and data is answered in 10. */
+	sim_forget(s);
+	s->lose[1] = SIM_ALL;
+	sim_send(s, 0, 1, 100);
+	sim_settle(s);
+	sim_advance(s, S(16));
+	CHECK_EQ(sim_count_events(s, 0, WG_EVENT_PEER_SILENT), 1);
+	CHECK(keepalives(s, 1) >= 1);
+	/* Both anew, after they fired. */
+	s->lose[1] = 0;
+	sim_advance(s, S(40));
+	sim_forget(s);
+	sim_send(s, 0, 1, 100);
+	sim_settle(s);
+	sim_advance(s, S(11));
+	CHECK_EQ(keepalives(s, 1), 1);
+	sim_free(s);
+}
+
 static void keepalives_arm_nothing(void)
 {
 	struct sim *s = sim_session(9);
@@ -638,6 +676,7 @@ static const struct sim_test tests[] = {
 	{"the new-handshake timer fires 15 s and 0 to 333 ms after the first unanswered data [timer-new-handshake-jitter] "
 	 "[timer-new-handshake]", new_handshake_jitter},
 	{"keepalives received save the new handshake [timer-new-handshake-cleared]", new_handshake_cleared},
+	{"a timer that is armed already wakes nobody, and holds [timer-armed-quiet]", armed_wakes_nobody},
 	{"keepalives sent start no timer [timer-new-handshake-data-only]", keepalives_arm_nothing},
 	{"data is answered by one keepalive after 10 s, keepalives by none [const-keepalive-timeout] [timer-keepalive-armed] "
 	 "[timer-keepalive-again]", passive},
