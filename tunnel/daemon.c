@@ -349,6 +349,14 @@ static void host_changed(void *arg)
 	run_device(arg);
 }
 
+static void host_refused(void *arg, size_t line, const char *key, int error)
+{
+	log_limited(LOG_LEVEL_ERROR,
+		"uapi: a set request stopped at a line, and those before it are applied "
+		"line=%zu key=%s errno=%d",
+		line, key ? key : "unknown", error);
+}
+
 static void socket_gone(void *arg)
 {
 	struct daemon *d = arg;
@@ -447,6 +455,7 @@ static int make_uapi(struct daemon *d)
 		.fwmark = host_fwmark,
 		.scope_id = host_scope_id,
 		.changed = host_changed,
+		.refused = host_refused,
 		.arg = d};
 	struct uapi_server_config server = {.loop = d->loop,
 		.dir = UAPI_SOCKET_DIR,

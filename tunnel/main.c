@@ -24,7 +24,7 @@ static const char *open_error(int r)
 {
 	switch (-r) {
 	case EBUSY:
-		return "an interface of this name exists already";
+		return "an interface of this name exists already: choose another name, or delete it";
 	case EPERM:
 		return "it takes CAP_NET_ADMIN: run it as root";
 	case EACCES:
@@ -77,6 +77,8 @@ static int get_uapi(const struct environment *env, const char *name, int *ret)
 	if (r == -EADDRINUSE)
 		log_error("%s/%s.sock is in use: another daemon serves %s", UAPI_SOCKET_DIR, name,
 			name);
+	else if (r == -EEXIST)
+		log_error("%s/%s.sock is no socket: take away what is there", UAPI_SOCKET_DIR, name);
 	else if (r < 0)
 		log_error("cannot listen on %s/%s.sock: %s", UAPI_SOCKET_DIR, name, strerror(-r));
 	return r;

@@ -280,7 +280,7 @@ void options_version(FILE *out)
 
 /* ---- environment ---- */
 
-static enum log_level log_level_named(const char *name)
+static enum log_level log_level_named(const char *name, FILE *err)
 {
 	static const struct {
 		const char	*name;
@@ -296,6 +296,8 @@ static enum log_level log_level_named(const char *name)
 	for (size_t i = 0; i < array_size(names); i++)
 		if (!strcmp(name, names[i].name))
 			return names[i].level;
+	fprintf(err, "%s: LOG_LEVEL is none of silent, error, info and verbose: taking error\n",
+		options_cmd.name);
 	return LOG_LEVEL_ERROR;
 }
 
@@ -331,7 +333,7 @@ int environment_read(struct environment *ret, FILE *err)
 	*ret = (struct environment){.log_level = LOG_LEVEL_ERROR, .tun_fd = -1, .uapi_fd = -1};
 	if (level && *level) {
 		ret->log_level_set = true;
-		ret->log_level = log_level_named(level);
+		ret->log_level = log_level_named(level, err);
 	}
 	ret->foreground = foreground && !strcmp(foreground, "1");
 	r = read_fd("WG_TUN_FD", &ret->tun_fd, err);

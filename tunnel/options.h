@@ -67,7 +67,8 @@ struct environment {
 
 /*
  * environment_read(ret, err): read the variables above.  All but LOG_LEVEL, and OPTIONS_VARIABLE,
- * are removed from the environment, so that no child inherits them.  -EINVAL after one line to ${err}: a descriptor
- * number that is none.  Looks at no descriptor.
+ * are removed from the environment, so that no child inherits them.  A level that is none is told
+ * to ${err} and is error.  -EINVAL after one line to ${err}: a descriptor number that is none.
+ * Looks at no descriptor.
  */
 int environment_read(struct environment *ret, FILE *err);

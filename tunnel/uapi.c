@@ -492,24 +492,47 @@ static int set_line(struct set *s, const char *line, size_t len)
 	return -UAPI_EINVAL;
 }
 
+/* The key of a line as the protocol's own word, or NULL. */
+static const char *known_key(const char *line, size_t len)
+{
+	const char *equals = memchr(line, '=', len);
+	struct text key = {line, equals ? (size_t)(equals - line) : 0};
+
+	if (text_is(key, "public_key"))
+		return "public_key";
+	for (size_t i = 0; i < array_size(set_keys); i++)
+		if (text_is(key, set_keys[i].name))
+			return set_keys[i].name;
+	return NULL;
+}
+
 /* ${lines}: each with its '\n'. */
 static void do_set(struct uapi_client *c, const char *lines, size_t len)
 {
 	struct uapi *u = c->uapi;
 	struct set s = {.u = u, .now = u->host.now(u->host.arg)};
+	const char *key = NULL;
+	size_t n = 1;
 	int r = 0, finished;
 
 	while (len && !r) {
 		const char *end = memchr(lines, '\n', len);
 		size_t line = (size_t)(end - lines);
 
+		n++;
 		r = set_line(&s, lines, line);
+		if (r)
+			key = known_key(lines, line);
 		lines += line + 1;
 		len -= line + 1;
 	}
 	finished = finish_peer(&s);
-	if (!r)
+	if (!r && finished) {
 		r = finished;
+		key = "public_key"; /* the last peer could not be added */
+	}
+	if (r && u->host.refused)
+		u->host.refused(u->host.arg, n, key, r);
 	u->generation++;
 	buf_printf(&c->out, "errno=%d\n\n", r);
 	if (u->host.changed)

@@ -52,6 +52,12 @@ struct uapi_host {
 	 * May be NULL.
 	 */
 	void (*changed)(void *arg);
+	/*
+	 * A set request stopped at its line ${line}, "set=1" being the first, with the protocol's
+	 * ${error}.  ${key} is the line's key, or NULL when the protocol has no such key: what else
+	 * a client writes may be a secret.  May be NULL.
+	 */
+	void (*refused)(void *arg, size_t line, const char *key, int error);
 	void *arg;
 };
 

@@ -118,6 +118,11 @@ def obstacles():
     d = Daemon("d", "wg8")
     ok(d.ready(), "a socket that nobody answers on is replaced [uapi-stale-socket]")
     d.stop()
+    with open(SOCKETS + "wg7.sock", "w"):
+        pass
+    failing("wg7", "a file that is no socket stands in its place", "is no socket: take away")
+    ok(os.path.isfile(SOCKETS + "wg7.sock") and not link_exists("wg7"), "and it is left there [proc-failure]")
+    os.unlink(SOCKETS + "wg7.sock")
 
 
 def endings():

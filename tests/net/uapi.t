@@ -54,6 +54,13 @@ def test():
     u.close()
     same(get(), first, "a request that is cut off in the middle of a line changes nothing [uapi-eof]")
 
+    # What a refusal leaves in the log.
+    same((s("private_key=" + "5" * 63), s("private_kye=" + "5" * 64)), (INVALID, INVALID), "a bad value and an unknown key are refused [uapi-error-invalid]")
+    ok(lab.wait_for(lambda: sum("errno=-22" in x for x in d.log_lines()) == 2), "each has a line in the log [uapi-refused-line]", d.log_lines())
+    log = "\n".join(d.log_lines())
+    same(("line=2 key=private_key" in log, "line=2 key=unknown" in log, "5555" in log, "kye" in log), (True, True, False, False),
+         "that says which line and key, and nothing else of what came [uapi-refused-line]")
+
     # Device.
     key = w.Key()
     bits = bytearray(os.urandom(32))

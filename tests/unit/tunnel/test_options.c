@@ -277,6 +277,7 @@ static void log_levels(void)
 		CHECK_EQ(env(&e, "LOG_LEVEL", levels[i].text), 0);
 		CHECK_EQ(e.log_level, levels[i].level);
 		CHECK(e.log_level_set);
+		CHECK_EQ(*said != 0, !strcmp(levels[i].text, "what"));
 	}
 	CHECK(getenv("LOG_LEVEL") != NULL);
 }
@@ -561,7 +562,8 @@ int main(void)
 	test_run("the variable leaves the environment [env-options]", no_variable);
 	test_run("the usage lists every option [cmdline]", help_text);
 	test_run("interface names are checked [interface-name]", names);
-	test_run("LOG_LEVEL takes wireguard-go's words and defaults to error [proc-log-level]", log_levels);
+	test_run("LOG_LEVEL takes wireguard-go's words and defaults to error, aloud if it is none [proc-log-level]",
+		log_levels);
 	test_run("only WG_PROCESS_FOREGROUND=1 means the foreground [proc-env-foreground]", foreground);
 	test_run("descriptor numbers are strict and leave the environment [env-fd]", descriptors);
 	test_run("the parent exits with 0 when the daemon serves, not before [daemonise]", daemonise);

@@ -25,6 +25,7 @@ static uint16_t port;
 static uint32_t mark;
 static int port_error, mark_error;
 static unsigned n_changed;
+static char refused[64];
 
 static struct wg_now host_now(void *arg)
 {
@@ -69,6 +70,11 @@ static void host_changed(void *arg)
 	n_changed++;
 }
 
+static void host_refused(void *arg, size_t line, const char *key, int error)
+{
+	snprintf(refused, sizeof(refused), "%zu %s %d", line, key ? key : "-", error);
+}
+
 static void down(void)
 {
 	if (one)
@@ -91,7 +97,8 @@ static void up(void)
 		.set_fwmark = host_set_mark,
 		.fwmark = host_mark,
 		.scope_id = host_scope,
-		.changed = host_changed};
+		.changed = host_changed,
+		.refused = host_refused};
 
 	down();
 	fake_device_init(&dev);
@@ -99,6 +106,7 @@ static void up(void)
 	mark = 0;
 	port_error = mark_error = 0;
 	n_changed = 0;
+	refused[0] = 0;
 	CHECK_EQ(uapi_new(&dev, &host, &uapi), 0);
 	CHECK_EQ(uapi_client_new(uapi, &one), 0);
 	CHECK_EQ(uapi_client_new(uapi, &two), 0);
@@ -325,6 +333,39 @@ static void host_errors(void)
 	CHECK_STR(ask(one, "set=1\npublic_key=" K1 "\nallowed_ip=1.0.0.0/8\n\n"), "errno=-55\n\n");
 	dev.fail_key = -ENOMEM;
 	CHECK_STR(ask(one, "set=1\nprivate_key=" K1 "\n\n"), "errno=-55\n\n");
+}
+
+static void refusals(void)
+{
+	static const struct {
+		const char	*lines, *said;
+	} requests[] = {
+		{"", ""},
+		{"fwmark=1\n", ""},
+		{"fwmark=1\nlisten_port=x\nfwmark=2\n", "3 listen_port -22"},
+		{"private_key=" K1 "0\n", "2 private_key -22"},
+		{"private_kye=" K1 "\n", "2 - -22"},
+		{K1 "\n", "2 - -71"},
+		{K1 "=\n", "2 - -22"},
+		{"endpoint=1.2.3.4:5\n", "2 endpoint -22"}, /* of a peer, and there is none */
+		{"public_key=" K1 "\nendpoint=example.org:1\n", "3 endpoint -22"},
+		{"public_key=no\n", "2 public_key -22"},
+	};
+	char text[512];
+
+	for (size_t i = 0; i < array_size(requests); i++) {
+		up();
+		snprintf(text, sizeof(text), "set=1\n%s\n", requests[i].lines);
+		ask(one, text);
+		CHECK_STR(refused, requests[i].said);
+	}
+	up();
+	dev.fail_add = -ENOSPC;
+	ask(one, "set=1\npublic_key=" K1 "\n\n");
+	CHECK_STR(refused, "2 public_key -55");
+	refused[0] = 0;
+	ask(one, "get=1\n\n");
+	CHECK_STR(refused, "");
 }
 
 /* ---- requests ---- */
@@ -790,6 +831,7 @@ int main(void)
 	test_run("endpoints are numbers, with scope and in brackets where IPv6 [uapi-endpoint-v4] [uapi-endpoint-v6] [uapi-endpoint-name]", endpoints);
 	test_run("a line without '=' is -71 [uapi-error-protocol]", no_equals);
 	test_run("a port or mark that is refused is -98, anything else -55 [uapi-error-bind] [uapi-error-other]", host_errors);
+	test_run("a refused request tells its line and key, and nothing else of what came [uapi-refused-line]", refusals);
 	test_run("after an error the rest of the request is swallowed and the connection goes on [uapi-error-swallow]",
 		after_an_error);
 	test_run("requests may come byte by byte and back to back [uapi-several-operations]", byte_by_byte);
