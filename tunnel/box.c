@@ -2,10 +2,10 @@
 
 #include "base/log.h"
 #include "base/sandbox.h"
+#include "tunnel/kernel.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/if_tun.h>
 #include <linux/netlink.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
@@ -16,13 +16,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-
-#ifndef TUNGETDEVNETNS
-#define TUNGETDEVNETNS _IO('T', 227)
-#endif
-#ifndef SIOCGSKNS
-#define SIOCGSKNS 0x894C
-#endif
 
 /* The kernel reads most arguments as 32 bits; what a register holds above them must not matter. */
 /* clang-format off */

@@ -1,6 +1,7 @@
 #include "tunnel/link.h"
 
 #include "base/log.h"
+#include "tunnel/kernel.h"
 #include "tunnel/link_message.h"
 
 #include <errno.h>
@@ -8,7 +9,6 @@
 #include <libmnl/libmnl.h>
 #include <linux/if.h>
 #include <linux/if_link.h>
-#include <linux/if_tun.h>
 #include <linux/net_namespace.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
@@ -16,13 +16,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
-
-#ifndef TUNGETDEVNETNS
-#define TUNGETDEVNETNS _IO('T', 227)
-#endif
-#ifndef SIOCGSKNS
-#define SIOCGSKNS 0x894C
-#endif
 
 #define OWN_NAMESPACE (-1)	/* instead of a namespace's number: the process's own */
 #define ROUTES_PAUSE_MS 250	/* between two reports of changed routes */

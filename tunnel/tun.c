@@ -1,31 +1,18 @@
 #include "tunnel/tun.h"
 #include "base/log.h"
 #include "tunnel/join.h"
+#include "tunnel/kernel.h"
 #include "tunnel/split.h"
 #include "tunnel/steering.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/if_tun.h>
-#include <linux/rtnetlink.h>
+#include <linux/netlink.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-
-#ifndef TUNGETDEVNETNS
-#define TUNGETDEVNETNS _IO('T', 227)
-#endif
-#ifndef SIOCGSKNS
-#define SIOCGSKNS 0x894C
-#endif
-
-/* Linux 6.2; Debian 12's headers are older than many kernels. */
-#ifndef TUN_F_USO4
-#define TUN_F_USO4 0x20
-#define TUN_F_USO6 0x40
-#endif
 
 static int ioctl_errno(int fd, unsigned long request, void *arg)
 {
@@ -280,45 +267,6 @@ int tun_mtu(const char *name, unsigned *ret)
 	if (r == 0)
 		*ret = (unsigned)value;
 	return r;
-}
-
-int tun_set_gso_max_segs(const char *name, unsigned segs)
-{
-	cleanup(close_fd) int fd = -1;
-	struct {
-		struct nlmsghdr nlh;
-		struct ifinfomsg ifi;
-		struct rtattr rta;
-		uint32_t value;
-	} req = {
-		.nlh = {.nlmsg_len = sizeof(req),
-			.nlmsg_type = RTM_NEWLINK,
-			.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK},
-		.ifi = {.ifi_family = AF_UNSPEC, .ifi_index = (int)if_nametoindex(name)},
-		.rta = {.rta_len = RTA_LENGTH(sizeof(uint32_t)), .rta_type = IFLA_GSO_MAX_SEGS},
-		.value = segs,
-	};
-	struct {
-		struct nlmsghdr nlh;
-		struct nlmsgerr err;
-		char rest[512];
-	} reply;
-	ssize_t n;
-
-	if (req.ifi.ifi_index == 0)
-		return -ENODEV;
-	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	if (fd < 0)
-		return -errno;
-	if (send(fd, &req, sizeof(req), 0) < 0)
-		return -errno;
-	n = recv(fd, &reply, sizeof(reply), 0);
-	if (n < 0)
-		return -errno;
-	if ((size_t)n < sizeof(reply.nlh) + sizeof(reply.err.error) ||
-		reply.nlh.nlmsg_type != NLMSG_ERROR)
-		return -EBADMSG;
-	return reply.err.error;
 }
 
 ssize_t tun_read(struct tun_queue *q, uint8_t *buf, size_t size)

@@ -75,13 +75,6 @@ int tun_mtu(const char *name, unsigned *ret);
 int tun_set_own_mtu(const struct tun *t, unsigned mtu);
 
 /*
- * tun_set_gso_max_segs(name, segs): let the kernel hand over at most so many segments at a time, so
- * that they fit one UDP_SEGMENT send.  In the caller's network namespace.  0 or negative errno; a
- * kernel before 5.19 has no such thing (-EOPNOTSUPP, or nothing changes).
- */
-int tun_set_gso_max_segs(const char *name, unsigned segs);
-
-/*
  * tun_read(q, buf, size): one packet with its virtio header in front, > VNET_HDR_LEN.  -EAGAIN:
  * none waits; -EBADFD: the device is gone; -EIO and others: try again after the next poll.
  */

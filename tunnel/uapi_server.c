@@ -1,6 +1,7 @@
 #include "tunnel/uapi_server.h"
 
 #include "base/log.h"
+#include "tunnel/kernel.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,10 +14,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-
-#ifndef SIOCUNIXFILE /* linux/un.h, which does not go with sys/un.h */
-#define SIOCUNIXFILE 0x89e0
-#endif
 
 #define READ_PIECE (64u << 10)
 #define PIECES_PER_TURN 4 /* of one client, before the loop looks at others again */

@@ -18,11 +18,6 @@ bool device_is_up(const struct wg_device *d)
 	return atomic_load_explicit(&d->up, memory_order_acquire);
 }
 
-bool wg_device_is_up(const struct wg_device *d)
-{
-	return device_is_up(d);
-}
-
 /* ---- effects ---- */
 
 /* Everything was drained, and what was handed out is no longer needed. */

@@ -136,7 +136,6 @@ void wg_device_set_mtu(struct wg_device *d, unsigned mtu);
  */
 void wg_device_up(struct wg_device *d, struct wg_now now);
 void wg_device_down(struct wg_device *d);
-bool wg_device_is_up(const struct wg_device *d);
 
 /* ---- peers, in the order in which they were added ---- */
 

@@ -60,14 +60,12 @@ static void opens(void)
 	CHECK_EQ(tun_set_mtu("gt0", 1300), 0);
 	CHECK_EQ(tun_mtu("gt0", &mtu), 0);
 	CHECK_EQ(mtu, 1300);
-	CHECK_EQ(tun_set_gso_max_segs("gt0", 45), 0);
 
 	CHECK_EQ(tun_open("gt0", 1, 0, &other), -EBUSY);
 	CHECK_EQ(tun_open("lo", 1, 0, &other), -EBUSY);
 	CHECK_EQ(tun_open("sixteen-letters-", 1, 0, &other), -ENAMETOOLONG);
 	CHECK_EQ(tun_open("gt1", 0, 0, &other), -EINVAL);
 	CHECK_EQ(tun_mtu("nothing", &mtu), -ENODEV);
-	CHECK_EQ(tun_set_gso_max_segs("nothing", 45), -ENODEV);
 	CHECK(other == NULL);
 	tun_free(t);
 	CHECK_EQ(if_nametoindex("gt0"), 0);
