@@ -507,6 +507,33 @@ static int make_sources(struct daemon *d)
 	return r < 0 ? r : loop_add(d->loop, &d->signals, EPOLLIN);
 }
 
+/* All parts in their order; which one failed is what to look at. */
+static int make_parts(struct daemon *d)
+{
+	static const struct {
+		int		(*make)(struct daemon *d);
+		const char	*what;
+	} parts[] = {
+		{make_sources, "event loop and signals"},
+		{make_device, "the protocol's state"},
+		{make_path, "threads and their buffers"},
+		{make_uapi, "watching the socket"},
+		{make_link, "following the interface"},
+	};
+
+	for (size_t i = 0; i < array_size(parts); i++) {
+		int r = parts[i].make(d);
+
+		if (r < 0) {
+			log_error("cannot start: %s: %s%s", parts[i].what, strerror(-r),
+				r == -EMFILE ? " (ulimit -n, or sysctl fs.inotify.max_user_instances)"
+					     : "");
+			return r;
+		}
+	}
+	return 0;
+}
+
 int daemon_new(const struct daemon_config *config, struct daemon **ret)
 {
 	cleanup(daemon_freep) struct daemon *d = calloc(1, sizeof(*d));
@@ -515,6 +542,7 @@ int daemon_new(const struct daemon_config *config, struct daemon **ret)
 	if (!d) {
 		tun_free(config->tun);
 		uapi_socket_remove(UAPI_SOCKET_DIR, config->name, config->uapi_fd);
+		log_error("cannot start: %s", strerror(ENOMEM));
 		return -ENOMEM;
 	}
 	d->tun = config->tun;
@@ -524,8 +552,8 @@ int daemon_new(const struct daemon_config *config, struct daemon **ret)
 	d->without = config->without;
 	d->bind = config->bind;
 	d->bind_retry_ns = UINT64_MAX;
-	if ((r = make_sources(d)) < 0 || (r = make_device(d)) < 0 || (r = make_path(d)) < 0 ||
-		(r = make_uapi(d)) < 0 || (r = make_link(d)) < 0)
+	r = make_parts(d);
+	if (r < 0)
 		return r;
 	log_verbose("daemon: cipher=\"%s\" workers=%u",
 		wg_worker_cipher(wg_device_worker(d->device, 0)), d->tun->n_queues);

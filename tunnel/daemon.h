@@ -22,7 +22,7 @@ struct daemon_config {
 
 /*
  * daemon_new(config, ret): everything is made and served by the next daemon_run().  Threads are
- * started: fork before.
+ * started: fork before.  0, or negative errno after one line of the log.
  */
 int daemon_new(const struct daemon_config *config, struct daemon **ret);
 

@@ -156,10 +156,8 @@ static int serve(const struct options *o, const struct environment *env)
 		.without = o->without, .bind = o->bind};
 	listener.fd = -1;
 	r = daemon_new(&config, &d);
-	if (r < 0) {
-		log_error("cannot start: %s", strerror(-r));
+	if (r < 0)
 		return r;
-	}
 	r = box_shut_calls(BOX_SANITIZERS);
 	if (r < 0) {
 		log_error("cannot filter system calls: %s", strerror(-r));

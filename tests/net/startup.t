@@ -8,6 +8,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lab  # noqa: E402
+from faults import Faults  # noqa: E402
 from lab import Daemon, ok, same  # noqa: E402
 from starts import SOCKETS, Start, exists, judge, reasons, sweep  # noqa: E402
 
@@ -79,6 +80,9 @@ def directory():
     os.unlink(SOCKETS + "wg3.sock")
     refused("no device node may be used", Start("wg3", prefix=mounted(
         "mount -t tmpfs -o nodev none /dev && mkdir /dev/net && mknod /dev/net/tun c 10 200 && mknod /dev/null c 1 3")), "/dev/net/tun may not be opened")
+    f = Faults("instances")
+    f.rules("inotify_init1 EMFILE x1")
+    refused("the user watches too many things", Start("wg3", f), "watching the socket: Too many open files (ulimit -n, or sysctl fs.inotify")
     for what in (["mv", there, there + ".old"], ["rm", "-rf", there]):
         s = Start("wg3")
         s.settle()
