@@ -256,6 +256,10 @@ static void send_packet(struct worker *w, size_t n)
 		drop_inner(w, WG_DROP_NOT_IP, 1, NULL, w->packet + VNET_HDR_LEN, n - VNET_HDR_LEN);
 		return;
 	}
+	if (unlikely(!w->udp)) {
+		drop_inner(w, WG_DROP_LINK_DOWN, s.n, NULL, s.packet, s.len);
+		return;
+	}
 	peer = wg_tx_route(w->wg, s.packet, s.len, &drop);
 	if (!peer) {
 		drop_inner(w, drop, s.n, NULL, s.packet, s.len);
@@ -284,11 +288,7 @@ static void from_tun(struct worker *w)
 		if (n < 0)
 			break;
 		bytes += (size_t)n;
-		if (w->udp)
-			send_packet(w, (size_t)n);
-		else
-			drop_inner(w, WG_DROP_LINK_DOWN, 1, NULL, w->packet + VNET_HDR_LEN,
-				(size_t)n - VNET_HDR_LEN);
+		send_packet(w, (size_t)n);
 	}
 	flush(w);
 }
