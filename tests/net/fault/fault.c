@@ -467,6 +467,7 @@ WRAP(int, epoll_ctl, (int fd, int op, int what, struct epoll_event *ev), (fd, op
 WRAP(int, epoll_wait, (int fd, struct epoll_event *ev, int n, int timeout), (fd, ev, n, timeout))
 WRAP(int, eventfd, (unsigned value, int flags), (value, flags))
 WRAP(int, signalfd, (int fd, const sigset_t *set, int flags), (fd, set, flags))
+WRAP(int, mlockall, (int flags), (flags))
 WRAP(int, inotify_init1, (int flags), (flags))
 WRAP(int, inotify_add_watch, (int fd, const char *path, uint32_t mask), (fd, path, mask))
 WRAP(int, mkdir, (const char *path, mode_t mode), (path, mode))
