@@ -435,6 +435,12 @@ static void bash_option_values(const struct cmd_call *call, struct buf *ret)
 					buf_printf(ret, "%s ", m->name);
 			if (o->value.kind == VALUE_BOOL)
 				buf_puts(ret, "yes no");
+			if (o->value.kind == VALUE_FLAGS) {
+				for (size_t j = 0; j < o->value.type->n_aliases; j++)
+					buf_printf(ret, "%s ", o->value.type->aliases[j].name);
+				/* What stands before the last comma is there to stay. */
+				buf_puts(ret, "\" list=\"${typed%\"${typed##*,}\"}");
+			}
 			buf_puts(ret, "\" ;;\n");
 		}
 	}
@@ -481,7 +487,7 @@ int cmd_completion_bash(const struct cmd *root, struct buf *ret)
 		buf_put(&name, *p == '-' ? "_" : p, 1);
 	buf_printf(ret,
 		"_%s() {\n"
-		"\tlocal typed=\"${COMP_WORDS[COMP_CWORD]}\" path=\"\" words=\"\" i\n"
+		"\tlocal typed=\"${COMP_WORDS[COMP_CWORD]}\" path=\"\" words=\"\" list=\"\" i\n"
 		"\tlocal before=\"${COMP_WORDS[COMP_CWORD-1]}\"\n"
 		"\t# bash makes words of \"--name=value\" at the sign.\n"
 		"\t[ \"$typed\" = = ] && typed=\"\"\n"
@@ -494,7 +500,7 @@ int cmd_completion_bash(const struct cmd *root, struct buf *ret)
 	bash_words(&call, "", ret);
 	buf_printf(ret,
 		"\tesac\n"
-		"\tCOMPREPLY=($(compgen -W \"$words\" -- \"$typed\"))\n"
+		"\tCOMPREPLY=($(compgen -P \"$list\" -W \"$words\" -- \"${typed#\"$list\"}\"))\n"
 		"}\n"
 		"complete -o default -F _%s %s\n",
 		buf_str(&name), root->name);

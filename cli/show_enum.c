@@ -136,6 +136,9 @@ const struct enum_type *show_enum_find(const char *name, struct buf *why)
 	}
 	buf_puts(why, "no enumeration is called ");
 	buf_put_printable(why, name, min(strlen(name), (size_t)80));
-	suggest_say(&near, "", why);
+	if (near.best)
+		suggest_say(&near, "", why);
+	else
+		buf_puts(why, "; ginnel enum list prints their names");
 	return NULL;
 }

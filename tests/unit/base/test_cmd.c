@@ -6,8 +6,14 @@
 #include "base/log.h"
 #include "base/test.h"
 
+#define SIDE_LIST(X) X(SIDE_LEFT, 1, "left", "") X(SIDE_RIGHT, 2, "right", "") X(SIDE_TOP, 4, "top", "")
+#define SIDE_ALIASES(X) X(SIDE_BOTH, 3, "both")
+FLAGS_DECLARE_ALIASES(side, SIDE_LIST, SIDE_ALIASES);
+FLAGS_DEFINE_ALIASES(side, SIDE_LIST, SIDE_ALIASES);
+
 struct opts {
 	bool		 verbose, all;
+	unsigned	 sides;
 	int		 count;
 	char		 name[16];
 	enum log_level	 level;
@@ -43,6 +49,8 @@ static const struct cmd_option list_options[] = {
 	{"name", .metavar = "NAME", .value = VALUE_TEXT_AT(opts, name, 0, NULL), .help = "which"},
 	{"level", 'l', .metavar = "LEVEL", .help = "how much is said",
 		.value = VALUE_ENUM_AT(opts, level, &log_level_enum, "error")},
+	{"sides", .metavar = "LIST", .value = VALUE_FLAGS_AT(opts, sides, &side_enum, "left"),
+		.help = "of what"},
 	{"tag", 't', .metavar = "TAG", .each = add_tag, .help = "may be given several times"},
 };
 static const struct cmd item_commands[] = {
@@ -192,6 +200,7 @@ static void helps(void)
 		"      --name=NAME         which\n"
 		"  -l, --level=LEVEL       how much is said: silent, error, info, verbose\n"
 		"                          (default error)\n"
+		"      --sides=LIST        of what: left | right | top (default left)\n"
 		"  -t, --tag=TAG           may be given several times\n"
 		"  -v, --verbose           say more\n"
 		"  -h, --help              print this text and exit\n");
@@ -241,6 +250,10 @@ static void completion(void)
 	CHECK_STR(completed("thing item list -v --level = e"), "error\n");
 	CHECK_STR(completed("thing item list -l \"\""), "silent error info verbose\n");
 	CHECK_STR(completed("thing item list --level ="), "silent error info verbose\n");
+	CHECK_STR(completed("thing item list --sides = \"\""), "left right top both\n");
+	CHECK_STR(completed("thing item list --sides = left,\"\""),
+		"left,left left,right left,top left,both\n");
+	CHECK_STR(completed("thing item list --sides top,left,r"), "top,left,right\n");
 	CHECK_STR(completed("thing exec --"), "\n");
 }
 

@@ -55,6 +55,11 @@ run enum show wg_drp
 	[ "$(cat "$scratch/err")" = "ginnel enum show: no enumeration is called wg_drp: did you mean wg_drop?" ]
 result $? "an unknown enumeration is one line on standard error and status 1"
 
+run enum show zebra
+[ $status = 1 ] && [ ! -s "$scratch/out" ] &&
+	[ "$(cat "$scratch/err")" = "ginnel enum show: no enumeration is called zebra; ginnel enum list prints their names" ]
+result $? "an unknown enumeration that is like none is told where their names are"
+
 run enmu
 [ $status = 2 ] && [ ! -s "$scratch/out" ] &&
 	[ "$(cat "$scratch/err")" = "ginnel: unknown command enmu: did you mean enum?" ]
