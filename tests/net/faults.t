@@ -31,7 +31,8 @@ def sends(p):
             flows = both_ways(p)
             whole(flows, "%s for every run over %s: all packets go one by one, in order [fault-send] [sock-gso-fallback]" % (error, outer))
             hits = p.fa.hits()
-            ok(0 < hits <= 3, "which was tried once, not for every run: %d times [fault-send]" % hits)
+            # Each worker learns by itself, and from all that one system call carries: 24 runs there are.
+            ok(0 < hits <= 8, "which was tried at first, not for every run: %d times [fault-send]" % hits)
             # Ten seconds later, by the clock that it looks at, runs go again.
             p.fa.rules("clock_gettime +11s =6", "sendmsg EIO gso x0")
             whole(both_ways(p), "later, over %s, nothing is lost either [fault-send]" % outer)
