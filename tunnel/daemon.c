@@ -180,6 +180,7 @@ static int open_sockets(struct daemon *d, uint16_t port)
 	path_resume(d->path, new);
 	wg_peer_clear_source(d->device, NULL);
 	put_bind(&d->bind, &where);
+	wg_device_tell(d->device, WG_EVENT_BOUND);
 	log_info("udp: listening port=%u%s", d->port, buf_str(&where));
 	return 0;
 }
@@ -216,6 +217,7 @@ static void bind_failed(struct daemon *d, int r)
 			bind_error(&d->bind, r), (unsigned)(BIND_RETRY_NS / NS_PER_S),
 			buf_str(&where));
 	d->bind_error = r;
+	wg_device_tell(d->device, WG_EVENT_BIND_FAILED);
 	d->bind_retry_ns = clock_ns(CLOCK_BOOTTIME) + BIND_RETRY_NS;
 }
 

@@ -151,7 +151,7 @@ int tun_open(const char *name, unsigned queues, unsigned without, struct tun **r
 	if (queues > 1 && !(without & FAST_PATH_TUN_STEERING)) {
 		r = steering_attach(t->queues[0].fd);
 		if (r < 0)
-			log_info("tun: flows are not steered, and one whose first answer comes may get out of order: %s",
+			log_info("tun: flows cannot be held to one worker, and may get out of order once: %s",
 				strerror(-r));
 	}
 	*ret = steal(t);

@@ -243,7 +243,8 @@ uint64_t wg_device_run(struct wg_device *d, struct wg_now now)
 
 void wg_device_set_mtu(struct wg_device *d, unsigned mtu)
 {
-	atomic_store_explicit(&d->mtu, mtu, memory_order_relaxed);
+	if (atomic_exchange_explicit(&d->mtu, mtu, memory_order_relaxed) != mtu)
+		tap_event(d, NULL, NULL, WG_EVENT_MTU, WG_DROP_NONE);
 }
 
 bool wg_device_private_key(const struct wg_device *d, uint8_t ret[WG_KEY_LEN])

@@ -93,12 +93,19 @@ uint64_t wg_device_run(struct wg_device *d, struct wg_now now);
 	X(WG_EVENT_PEER_REMOVED, 17, "peer-removed", "")                                           \
 	X(WG_EVENT_PRIVATE_KEY_SET, 18, "private-key-set", "a private key was set, or unset")      \
 	X(WG_EVENT_UNDER_LOAD, 19, "under-load", "from now on strangers need a cookie")            \
-	X(WG_EVENT_LOAD_PASSED, 20, "load-passed", "and no longer")
+	X(WG_EVENT_LOAD_PASSED, 20, "load-passed", "and no longer")                                \
+	X(WG_EVENT_MTU, 21, "mtu", "the interface has another MTU")                                \
+	X(WG_EVENT_ENDPOINT_SET, 22, "endpoint-set", "the peer's address was configured")          \
+	X(WG_EVENT_BOUND, 23, "bound", "the UDP sockets are there")                                \
+	X(WG_EVENT_BIND_FAILED, 24, "bind-failed", "they are not; tried again after a while")
 ENUM_DECLARE(wg_event, WG_EVENT_LIST);
 #define WG_EVENT_COUNT ((int)ENUM_COUNT(wg_event) + 1) /* their values begin with 1 */
 
 /* Events by kind, since the device was made; who wants each as it happens sets a tap (wg/tap.h). */
 void wg_device_events(const struct wg_device *d, uint64_t ret[WG_EVENT_COUNT]);
+
+/* wg_device_tell(d, event): of what happened around it: BOUND, BIND_FAILED. */
+void wg_device_tell(struct wg_device *d, enum wg_event event);
 
 /* A datagram to be sent. */
 struct wg_effect {
@@ -126,7 +133,7 @@ int wg_device_set_private_key(
 bool wg_device_private_key(const struct wg_device *d, uint8_t ret[WG_KEY_LEN]);
 
 /*
- * The interface's MTU, for padding; 0: unknown. [a] the workers see it at their next reservation.
+ * The interface's MTU, for padding; 0: unknown. The workers see it at their next reservation.
  */
 void wg_device_set_mtu(struct wg_device *d, unsigned mtu);
 

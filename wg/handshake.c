@@ -97,7 +97,7 @@ static void send_message(struct wg_peer *p, void *msg, size_t len)
 		return;
 	memcpy(out, msg, len);
 	effect_send_commit(d, p, &to, WG_TOS_HANDSHAKE, len);
-	tap_message(d->control, WG_TAP_OUTER_OUT, WG_DROP_NONE, p, &to, WG_TOS_HANDSHAKE, msg, len);
+	tap_message(d->control, WG_TAP_OUTER_OUT, p, &to, WG_TOS_HANDSHAKE, msg, len);
 	atomic_fetch_add_explicit(&p->tx_bytes, len, memory_order_relaxed);
 }
 
@@ -348,7 +348,7 @@ static enum wg_drop send_cookie(
 	cookie_reply(&d->checker, &d->config, d->now.boot_ns, &src->dst, msg, len, &reply);
 	memcpy(out, &reply, sizeof(reply));
 	effect_send_commit(d, NULL, src, WG_TOS_HANDSHAKE, sizeof(reply));
-	tap_message(d->control, WG_TAP_OUTER_OUT, WG_DROP_NONE, NULL, src, WG_TOS_HANDSHAKE, &reply,
+	tap_message(d->control, WG_TAP_OUTER_OUT, NULL, src, WG_TOS_HANDSHAKE, &reply,
 		sizeof(reply));
 	return WG_DROP_COOKIE_SENT;
 }
@@ -389,10 +389,9 @@ void handshake_input(struct wg_device *d, const struct wg_endpoint *src, const v
 	struct wg_peer *p = NULL;
 	enum wg_drop drop;
 
-	tap_message(d->control, WG_TAP_OUTER_IN, WG_DROP_NONE, NULL, src, 0, msg, len);
+	tap_message(d->control, WG_TAP_OUTER_IN, NULL, src, 0, msg, len);
 	drop = input(d, src, msg, len, under_load, &p);
 	if (drop != WG_DROP_NONE)
 		refuse(d, p, src, drop);
-	tap_message(d->control, drop == WG_DROP_NONE ? WG_TAP_INNER_IN : WG_TAP_DROPPED, drop, p,
-		NULL, 0, NULL, 0);
+	tap_verdict(d->control, drop, p, NULL, 0);
 }

@@ -187,6 +187,7 @@ void wg_peer_set_endpoint(struct wg_device *d, struct wg_peer *p, const struct w
 	struct wg_endpoint e = {.dst = *dst};
 
 	endpoint_cell_set(&p->endpoint, &e);
+	tap_event(d, p, &e, WG_EVENT_ENDPOINT_SET, WG_DROP_NONE);
 }
 
 void wg_peer_clear_source(struct wg_device *d, struct wg_peer *p)

@@ -221,8 +221,10 @@ void device_drain_signals(struct wg_device *d);
 void tap_event(struct wg_device *d, struct wg_peer *peer, const struct wg_endpoint *at,
 	enum wg_event event, enum wg_drop drop);
 /* Nothing, unless somebody listens to packets. */
-void tap_message(struct wg_worker *w, enum wg_tap_point point, enum wg_drop drop,
-	struct wg_peer *peer, const struct wg_endpoint *endpoint, uint8_t tos, const void *msg,
+void tap_message(struct wg_worker *w, enum wg_tap_point point, struct wg_peer *peer,
+	const struct wg_endpoint *endpoint, uint8_t tos, const void *msg, size_t len);
+/* What became of the message that arrived: its ${inner} packet, or why it was dropped. */
+void tap_verdict(struct wg_worker *w, enum wg_drop drop, struct wg_peer *peer, const void *inner,
 	size_t len);
 /* Somebody listened when the run was reserved. */
 void tap_before_seal(struct wg_worker *w, const struct wg_tx_run *run, const void *src, size_t len);

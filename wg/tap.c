@@ -50,16 +50,14 @@ void tap_after_seal(struct wg_worker *w, const struct wg_tx_run *run, uint8_t to
 			.len = len});
 }
 
-void tap_message(struct wg_worker *w, enum wg_tap_point point, enum wg_drop drop,
-	struct wg_peer *peer, const struct wg_endpoint *endpoint, uint8_t tos, const void *msg,
-	size_t len)
+void tap_message(struct wg_worker *w, enum wg_tap_point point, struct wg_peer *peer,
+	const struct wg_endpoint *endpoint, uint8_t tos, const void *msg, size_t len)
 {
 	const struct wg_tap *tap = tap_of(w);
 
 	if (unlikely(tap))
 		show(w, tap,
 			&(struct wg_tap_packet){.point = point,
-				.drop = drop,
 				.n = 1,
 				.peer = peer,
 				.endpoint = endpoint,
@@ -68,25 +66,39 @@ void tap_message(struct wg_worker *w, enum wg_tap_point point, enum wg_drop drop
 				.len = len});
 }
 
+void tap_verdict(struct wg_worker *w, enum wg_drop drop, struct wg_peer *peer, const void *inner,
+	size_t len)
+{
+	const struct wg_tap *tap = tap_of(w);
+
+	if (unlikely(tap))
+		show(w, tap,
+			&(struct wg_tap_packet){
+				.point = drop == WG_DROP_NONE ? WG_TAP_INNER_IN : WG_TAP_DROPPED,
+				.drop = drop,
+				.n = 1,
+				.verdict = true,
+				.peer = peer,
+				.data = inner,
+				.len = len});
+}
+
 void wg_tap_arrived(struct wg_worker *w, const struct wg_endpoint *src, uint8_t tos,
 	const struct wg_rx_packet pkts[], unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		tap_message(w, WG_TAP_OUTER_IN, WG_DROP_NONE, NULL, src, tos, pkts[i].msg,
-			pkts[i].len);
+		tap_message(w, WG_TAP_OUTER_IN, NULL, src, tos, pkts[i].msg, pkts[i].len);
 }
 
 void wg_tap_judged(struct wg_worker *w, const struct wg_rx_packet pkts[], unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
 		enum wg_drop drop = pkts[i].drop;
-		bool lives = drop == WG_DROP_NONE;
 		/* Of what died on the way there the message was shown. */
-		bool inside = lives || drop == WG_DROP_INNER_NOT_IP ||
+		bool inside = drop == WG_DROP_NONE || drop == WG_DROP_INNER_NOT_IP ||
 			      drop == WG_DROP_INNER_LENGTH || drop == WG_DROP_INNER_SOURCE;
 
-		tap_message(w, lives ? WG_TAP_INNER_IN : WG_TAP_DROPPED, drop,
-			pkts[i].keypair ? pkts[i].keypair->peer : NULL, NULL, 0,
+		tap_verdict(w, drop, pkts[i].keypair ? pkts[i].keypair->peer : NULL,
 			inside ? pkts[i].packet : NULL, inside ? pkts[i].len : 0);
 	}
 }
@@ -118,6 +130,11 @@ void tap_event(struct wg_device *d, struct wg_peer *peer, const struct wg_endpoi
 		d->tap->event(d->tap->arg,
 			&(struct wg_tap_event){
 				.event = event, .drop = drop, .peer = peer, .at = at});
+}
+
+void wg_device_tell(struct wg_device *d, enum wg_event event)
+{
+	tap_event(d, NULL, NULL, event, WG_DROP_NONE);
 }
 
 void wg_device_events(const struct wg_device *d, uint64_t ret[WG_EVENT_COUNT])

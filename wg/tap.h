@@ -22,9 +22,10 @@ struct wg_tap_packet {
 	enum wg_tap_point	 point;
 	enum wg_drop		 drop;		/* DROPPED: why */
 	unsigned		 n;		/* DROPPED: how many packets died with it; else 1 */
+	bool			 verdict;	/* on this worker's first OUTER_IN that is still without one: INNER_IN or DROPPED */
 	struct wg_peer		*peer;		/* NULL: not known */
 	const struct wg_endpoint *endpoint;	/* of a message: where it goes or came from; NULL: not known */
-	uint8_t			 tos;		/* of a message: the outer TOS */
+	uint8_t			 tos;		/* of a message: the outer TOS; 0 for handshakes that arrive */
 	const uint8_t		*data;		/* NULL: the bytes are gone */
 	size_t			 len;		/* inner packets that are sent: with their padding */
 };
@@ -40,8 +41,7 @@ struct wg_tap_event {
 struct wg_tap {
 	/*
 	 * [any worker] ${worker}: 0 to config.workers - 1, and config.workers for the control half.
-	 * The calls of one worker do not overlap.  An OUTER_IN has its verdict from the same worker,
-	 * the first of those that are still without one: one INNER_IN or one DROPPED.  Or NULL.
+	 * The calls of one worker do not overlap.  Or NULL.
 	 */
 	void (*packet)(void *arg, unsigned worker, const struct wg_tap_packet *p);
 	/* [owner of the device] Or NULL. */

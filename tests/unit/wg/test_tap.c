@@ -20,7 +20,7 @@ struct listener {
 	unsigned	 n;
 	uint64_t	 drops[WG_DROP_COUNT];
 	unsigned	 waiting[WORKERS_MAX];	/* OUTER_IN without a verdict */
-	unsigned	 unasked;		/* INNER_IN for no OUTER_IN */
+	unsigned	 unasked;		/* verdicts on no OUTER_IN */
 };
 
 static void hear(void *arg, unsigned worker, const struct wg_tap_packet *p)
@@ -37,13 +37,14 @@ static void hear(void *arg, unsigned worker, const struct wg_tap_packet *p)
 		l->drops[p->drop] += p->n;
 	if (p->point == WG_TAP_OUTER_IN)
 		l->waiting[worker]++;
-	if (p->point != WG_TAP_INNER_IN && p->point != WG_TAP_DROPPED)
+	CHECK(!p->verdict || p->point == WG_TAP_INNER_IN || p->point == WG_TAP_DROPPED);
+	CHECK(p->verdict || p->point != WG_TAP_INNER_IN);
+	if (!p->verdict)
 		return;
-	/* Bytes that never arrived as a message of a session need no OUTER_IN before. */
 	if (l->waiting[worker])
 		l->waiting[worker]--;
 	else
-		l->unasked += p->point == WG_TAP_INNER_IN;
+		l->unasked++;
 }
 
 static struct listener listener_new(void)
@@ -306,7 +307,8 @@ static void every_event(void)
 	static const enum wg_event events[] = {WG_EVENT_INITIATION_SENT, WG_EVENT_HANDSHAKE_COMPLETE,
 		WG_EVENT_HANDSHAKE_GIVEN_UP, WG_EVENT_HANDSHAKE_RETRY, WG_EVENT_PEER_SILENT,
 		WG_EVENT_KEEPALIVE_SENT, WG_EVENT_KEYS_ZEROED, WG_EVENT_ROAMED, WG_EVENT_UP,
-		WG_EVENT_DOWN, WG_EVENT_PEER_ADDED, WG_EVENT_PEER_REMOVED, WG_EVENT_PRIVATE_KEY_SET};
+		WG_EVENT_DOWN, WG_EVENT_PEER_ADDED, WG_EVENT_PEER_REMOVED, WG_EVENT_PRIVATE_KEY_SET,
+		WG_EVENT_MTU, WG_EVENT_ENDPOINT_SET, WG_EVENT_BOUND, WG_EVENT_BIND_FAILED};
 	struct sim *s = sim_session(4);
 	struct wg_device *d = s->hosts[0].device;
 	uint64_t counted[WG_EVENT_COUNT];
@@ -324,6 +326,10 @@ static void every_event(void)
 	sim_send(s, 0, 1, 40);
 	sim_advance(s, S(700));
 	CHECK(!wg_device_add_peer(d, (const uint8_t[WG_KEY_LEN]){9}, &p));
+	wg_peer_set_endpoint(d, p, &(struct wg_addr){.family = AF_INET});
+	wg_device_set_mtu(d, 1400);
+	wg_device_tell(d, WG_EVENT_BOUND);
+	wg_device_tell(d, WG_EVENT_BIND_FAILED);
 	wg_device_remove_peer(d, p);
 	wg_device_down(d);
 	wg_device_up(d, s->now);
