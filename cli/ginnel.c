@@ -69,7 +69,8 @@ static int run_program(const struct cmd_call *call, void *into)
 	for (int i = 0; i < call->n_operands; i++)
 		argv[n++] = call->operands[i];
 	execv(path, argv);
-	fprintf(stderr, "ginnel %s: cannot run %s: %s\n", verb, path, strerror(errno));
+	fprintf(stderr, "ginnel %s: cannot run %s: %s%s\n", verb, path, strerror(errno),
+		errno == ENOENT ? "; the programs belong in one directory" : "");
 	free(argv);
 	return 1;
 }
@@ -172,5 +173,8 @@ int main(int argc, char **argv)
 {
 	struct settings settings = {.json = false};
 
+	/* What people try first. */
+	if (argc == 2 && !strcmp(argv[1], "--version"))
+		argv[1] = (char *)"version";
 	return cmd_main(&root, argc, argv, &settings, USAGE_STATUS);
 }

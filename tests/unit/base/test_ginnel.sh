@@ -23,9 +23,11 @@ run() { # ARGUMENT...: status in $status
 	status=$?
 }
 
-run version
-[ $status = 0 ] && grep -Eqx 'ginnel [0-9]+\.[0-9]+\.[0-9]+' "$scratch/out"
-result $? "the version is one line"
+for how in version --version; do
+	run $how
+	[ $status = 0 ] && grep -Eqx 'ginnel [0-9]+\.[0-9]+\.[0-9]+' "$scratch/out"
+	result $? "$how prints one line"
+done
 
 run enum show wg_drop
 [ $status = 0 ] && grep -Eq '^ +10  unknown-index +rx: no session' "$scratch/out" && [ ! -s "$scratch/err" ]
