@@ -69,6 +69,7 @@ void test_run(const char *name, void (*fn)(void))
 void test_skip(const char *name, const char *why)
 {
 	printf("ok %u - %s # SKIP %s\n", ++ran, name, why);
+	fflush(stdout); /* or a test that forks says it again */
 }
 
 int test_done(void)

@@ -189,6 +189,21 @@ static void check_options(const uint8_t *data, size_t len)
 	}
 }
 
+/* How many there are, each of them one of ours. */
+static unsigned n_lines(const char *text, size_t len)
+{
+	unsigned n = 0;
+
+	for (size_t at = 0, line; at < len; at += line + 1, n++) {
+		const char *end = memchr(text + at, '\n', len - at);
+
+		MUST(end != NULL);
+		line = (size_t)(end - (text + at));
+		check_line(text + at, line, "ginnel-wg: ");
+	}
+	return n;
+}
+
 static void check_environment(const uint8_t *data, size_t len)
 {
 	static const char *const names[] = {"LOG_LEVEL", "WG_TUN_FD", "WG_UAPI_FD", "WG_PROCESS_FOREGROUND"};
@@ -212,12 +227,14 @@ static void check_environment(const uint8_t *data, size_t len)
 	for (size_t i = 1; i < array_size(names); i++)
 		MUST(!getenv(names[i]));
 	unsetenv(names[0]);
+	/* One line for what is wrong, and before it one for an unknown level, with which it goes on. */
+	MUST(n_lines(said, said_len) <= (r < 0 ? 2 : 1));
 	if (r < 0) {
-		MUST(r == -EINVAL && said_len && said[said_len - 1] == '\n');
-		check_line(said, said_len - 1, "ginnel-wg: ");
+		MUST(r == -EINVAL && n_lines(said, said_len) >= 1);
 		return;
 	}
-	MUST(r == 0 && !said_len && enum_name(&log_level_enum, e.log_level));
+	MUST(r == 0 && enum_name(&log_level_enum, e.log_level));
+	MUST(!said_len || e.log_level == LOG_LEVEL_ERROR);
 	MUST((e.tun_fd == -1 || e.tun_fd > 2) && (e.uapi_fd == -1 || e.uapi_fd > 2));
 	MUST(e.tun_fd == -1 || e.tun_fd != e.uapi_fd);
 }
