@@ -316,6 +316,8 @@ static void accept_run(struct wg_keypair *k, uint64_t boot_ns, const struct wg_e
 {
 	struct wg_peer *p = k->peer;
 
+	/* Before the key is confirmed: what that lets out is not answered yet. */
+	timers_any_received(p, boot_ns);
 	/* Before anything of it is delivered: the answer must find the new address. */
 	if (peer_roam(p, src))
 		peer_signal(p, PEER_ROAMED);
@@ -325,7 +327,6 @@ static void accept_run(struct wg_keypair *k, uint64_t boot_ns, const struct wg_e
 	if (k->initiator && keypair_age(k, boot_ns) >= WG_REKEY_ON_RECEIVE_NS &&
 		!atomic_exchange_explicit(&k->rekey_asked, true, memory_order_relaxed))
 		peer_signal(p, PEER_NEED_HANDSHAKE);
-	timers_any_received(p, boot_ns);
 	atomic_fetch_add_explicit(&p->rx_bytes, a->bytes, memory_order_relaxed);
 	if (!a->data)
 		return;

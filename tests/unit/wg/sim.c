@@ -32,6 +32,8 @@ static void sim_wake(void *arg)
 
 	h->woken = true;
 	h->n_woken++;
+	if (h->prompt)
+		wg_device_run(h->device, h->sim->now);
 }
 
 static void *must(void *p)

@@ -46,6 +46,7 @@ struct sim_host {
 	void			*packet_arg;
 	uint64_t		 next_ns;	/* when the device wants to run */
 	bool			 woken;
+	bool			 prompt;	/* the control half runs in the middle of what the worker does */
 	unsigned		 n_woken;	/* times, by workers */
 	/* What arrived inside. */
 	unsigned		 n_delivered;

@@ -236,6 +236,30 @@ static void armed_wakes_nobody(void)
 	sim_free(s);
 }
 
+/* The packet that confirms a key is no answer to the data that it lets out. */
+static void confirmation_answers_nothing(void)
+{
+	struct sim *s = sim_pair(11, false);
+	struct wg_peer *p = sim_peer(s, 1, 0);
+
+	s->hold[0] = SIM_TYPE(WG_MESSAGE_DATA);
+	sim_send(s, 0, 1, 100);
+	sim_settle(s);
+	CHECK_EQ(s->n_held, 1);
+	CHECK_EQ(sim_send(s, 1, 0, 100), -EAGAIN); /* waits for the key */
+	sim_settle(s);
+	s->hold[0] = 0;
+	s->lose[0] = SIM_ALL;
+	s->hosts[1].prompt = true;
+	sim_release(s, 0);
+	s->hosts[1].prompt = false;
+	CHECK_EQ(sim_count(s, 1, WG_MESSAGE_DATA, 0), 1);
+	CHECK(atomic_load(&p->unanswered_ns) != 0);
+	sim_advance(s, S(16));
+	CHECK_EQ(sim_count_events(s, 1, WG_EVENT_PEER_SILENT), 1);
+	sim_free(s);
+}
+
 static void keepalives_arm_nothing(void)
 {
 	struct sim *s = sim_session(9);
@@ -676,6 +700,7 @@ static const struct sim_test tests[] = {
 	{"the new-handshake timer fires 15 s and 0 to 333 ms after the first unanswered data [timer-new-handshake-jitter] "
 	 "[timer-new-handshake]", new_handshake_jitter},
 	{"keepalives received save the new handshake [timer-new-handshake-cleared]", new_handshake_cleared},
+	{"the packet that confirms a key does not answer what it lets out [timer-new-handshake]", confirmation_answers_nothing},
 	{"a timer that is armed already wakes nobody, and holds [timer-armed-quiet]", armed_wakes_nobody},
 	{"keepalives sent start no timer [timer-new-handshake-data-only]", keepalives_arm_nothing},
 	{"data is answered by one keepalive after 10 s, keepalives by none [const-keepalive-timeout] [timer-keepalive-armed] "
