@@ -1,6 +1,6 @@
 #!/bin/bash
 # shellcheck disable=SC1010 # "do" in -M do is a word of ping
-# tier: full
+# tier: full release
 # The program under test in the guest, whose Linux 6.1 has no UDP segmentation in tunnels and an old Landlock, with
 # itself in host a as the peer: on a processor without AVX, and on one with AVX2.
 #
