@@ -6,11 +6,14 @@
 #include "tunnel/process.h"
 #include "tunnel/uapi_server.h"
 
+#include "base/notify.h"
+
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 
 #define WORKERS_DEFAULT_MAX 8
+#define KEPT_TUN "tun" /* the queues, where the service manager keeps them */
 
 static unsigned default_workers(void)
 {
@@ -38,14 +41,51 @@ static const char *open_error(int r)
 	}
 }
 
-static int get_tun(const struct options *o, const struct environment *env, struct tun **ret)
+/*
+ * The interface of a daemon that died in our place: with it addresses, routes and rules stayed, so
+ * that nothing went around the tunnel.  False: there is none, or it was deleted meanwhile.
+ */
+static bool take_up_tun(const struct options *o, const struct notify *n, struct tun **ret)
+{
+	int fds[NOTIFY_FDS_MAX], r;
+	size_t n_fds = notify_kept(KEPT_TUN, fds);
+
+	if (!n_fds)
+		return false;
+	r = tun_adopt(fds, (unsigned)n_fds, o->without, ret);
+	if (r >= 0) {
+		log_info("tun: took up the interface %s that was kept queues=%zu", (*ret)->name, n_fds);
+		return true;
+	}
+	log_info("tun: the interface that was kept is no more: %s", strerror(-r));
+	for (size_t i = 0; i < n_fds; i++)
+		close(fds[i]);
+	notify_forget(n, KEPT_TUN);
+	return false;
+}
+
+/* Where it cannot be kept the tunnel works all the same. */
+static void keep_tun(const struct tun *t, const struct notify *n)
+{
+	int fds[TUN_QUEUES_MAX], r;
+
+	for (unsigned i = 0; i < t->n_queues; i++)
+		fds[i] = t->queues[i].fd;
+	r = notify_keep(n, KEPT_TUN, fds, t->n_queues);
+	if (r < 0)
+		log_info("tun: a crash will take the interface along: the service manager does not "
+			 "keep it: %s", strerror(-r));
+}
+
+static int get_tun(const struct options *o, const struct environment *env, const struct notify *n,
+	struct tun **ret)
 {
 	int r;
 
 	if (env->tun_fd >= 0) {
 		r = process_adopt_fd(env->tun_fd);
 		if (r >= 0)
-			r = tun_adopt(env->tun_fd, o->without, ret);
+			r = tun_adopt(&env->tun_fd, 1, o->without, ret);
 		if (r >= 0)
 			r = tun_set_own_mtu(*ret, TUN_MTU_DEFAULT);
 		if (r < 0)
@@ -53,9 +93,13 @@ static int get_tun(const struct options *o, const struct environment *env, struc
 				strerror(-r));
 		return r;
 	}
+	if (take_up_tun(o, n, ret))
+		return 0;
 	r = tun_open(o->name, o->workers ? o->workers : default_workers(), o->without, ret);
 	if (r < 0)
 		log_error("cannot create the interface %s: %s", o->name, open_error(r));
+	else
+		keep_tun(*ret, n);
 	return r;
 }
 
@@ -105,7 +149,7 @@ static void listener_remove(const struct listener *l)
 		uapi_socket_remove(UAPI_SOCKET_DIR, l->name, l->fd);
 }
 
-static int serve(const struct options *o, const struct environment *env)
+static int serve(const struct options *o, const struct environment *env, const struct notify *n)
 {
 	cleanup(tun_freep) struct tun *tun = NULL;
 	cleanup(listener_remove) struct listener listener = {.fd = -1};
@@ -114,7 +158,7 @@ static int serve(const struct options *o, const struct environment *env)
 	char prefix[64];
 	int ready_fd = -1, r;
 
-	r = get_tun(o, env, &tun);
+	r = get_tun(o, env, n, &tun);
 	if (r < 0)
 		return r;
 	snprintf(listener.name, sizeof(listener.name), "%s", tun->name);
@@ -164,7 +208,9 @@ static int serve(const struct options *o, const struct environment *env)
 		return r;
 	}
 	process_ready(ready_fd, env->log_level_set);
+	notify_say(n, "READY=1\nSTATUS=Serving the interface %s", listener.name);
 	r = daemon_run(d);
+	notify_say(n, "STOPPING=1");
 	if (r < 0)
 		log_error("cannot go on: %s", strerror(-r));
 	return r;
@@ -172,8 +218,11 @@ static int serve(const struct options *o, const struct environment *env)
 
 int main(int argc, char *argv[])
 {
+	cleanup(notify_close) struct notify notify = {.fd = -1};
+	int keep[NOTIFY_FDS_MAX + 2];
 	struct environment env;
 	struct options o;
+	size_t n_keep;
 	int r;
 
 	if (options_parse(argc, argv, getenv(OPTIONS_VARIABLE), &o, stderr) < 0)
@@ -195,7 +244,10 @@ int main(int argc, char *argv[])
 	if (environment_read(&env, stderr) < 0)
 		return 1;
 	log_open("ginnel-wg", env.log_level);
-	r = process_close_others((int[]){env.tun_fd, env.uapi_fd}, 2);
+	n_keep = notify_kept(KEPT_TUN, keep);
+	keep[n_keep++] = env.tun_fd;
+	keep[n_keep++] = env.uapi_fd;
+	r = process_close_others(keep, n_keep);
 	if (r < 0) {
 		log_error("cannot put /dev/null in the place of closed standard descriptors: %s",
 			strerror(-r));
@@ -203,5 +255,9 @@ int main(int argc, char *argv[])
 	}
 	if (process_protect() < 0)
 		log_error("cannot protect the process against core dumps");
-	return serve(&o, &env) < 0 ? 1 : 0;
+	/* Connected now: in the box no socket can be. */
+	r = notify_open(&notify);
+	if (r < 0)
+		log_error("cannot reach the service manager that NOTIFY_SOCKET names: %s", strerror(-r));
+	return serve(&o, &env, &notify) < 0 ? 1 : 0;
 }

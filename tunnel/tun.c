@@ -158,39 +158,54 @@ int tun_open(const char *name, unsigned queues, unsigned without, struct tun **r
 	return 0;
 }
 
-int tun_adopt(int fd, unsigned without, struct tun **ret)
+/* The descriptor ${fd} is of a TUN device, and made fit for us; what the kernel says of it. */
+static int look_at(int fd, struct ifreq *ret)
 {
-	cleanup(tun_freep) struct tun *t = NULL;
-	struct ifreq ifr = {0};
-	int r, flags;
+	int r = ioctl_errno(fd, TUNGETIFF, ret), flags;
 
-	r = ioctl_errno(fd, TUNGETIFF, &ifr);
 	if (r < 0)
 		return r;
 	/* IFF_NO_PI says nothing here: the kernel reports it set, whatever was asked for. */
-	if ((ifr.ifr_flags & IFF_TUN) == 0)
+	if ((ret->ifr_flags & IFF_TUN) == 0)
 		return -EPROTOTYPE;
 	flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
 		fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 		return -errno;
+	return ret->ifr_flags & IFF_VNET_HDR ? set_vnet_hdr_len(fd) : 0;
+}
+
+int tun_adopt(const int fds[], unsigned n, unsigned without, struct tun **ret)
+{
+	cleanup(tun_freep) struct tun *t = NULL;
+	struct ifreq ifr = {0};
+	int r;
+
+	if (n < 1 || n > TUN_QUEUES_MAX)
+		return -EINVAL;
 	t = tun_new();
 	if (!t)
 		return -ENOMEM;
-	memcpy(t->name, ifr.ifr_name, IFNAMSIZ);
-	t->name[IFNAMSIZ - 1] = '\0';
-	t->n_queues = 1;
-	t->vnet_hdr = t->queues[0].vnet_hdr = (ifr.ifr_flags & IFF_VNET_HDR) != 0;
-	if (t->vnet_hdr) {
-		r = set_vnet_hdr_len(fd);
+	for (unsigned i = 0; i < n; i++) {
+		r = look_at(fds[i], &ifr);
 		if (r < 0)
 			return r;
-		take_offloads(t, fd, without);
-	} else {
-		log_info("tun: the adopted device has no virtio header: single packets only");
+		/* One namespace has a name once; a device of another is not looked for. */
+		if (i && strncmp(t->name, ifr.ifr_name, IFNAMSIZ) != 0)
+			return -EXDEV;
+		memcpy(t->name, ifr.ifr_name, IFNAMSIZ);
+		t->name[IFNAMSIZ - 1] = '\0';
+		t->queues[i].vnet_hdr = (ifr.ifr_flags & IFF_VNET_HDR) != 0;
 	}
-	/* From here on nothing fails: the caller keeps the descriptor on an error. */
-	t->queues[0].fd = fd;
+	t->n_queues = n;
+	t->vnet_hdr = t->queues[0].vnet_hdr;
+	if (t->vnet_hdr)
+		take_offloads(t, fds[0], without);
+	else
+		log_info("tun: the adopted device has no virtio header: single packets only");
+	/* From here on nothing fails: the caller keeps the descriptors on an error. */
+	for (unsigned i = 0; i < n; i++)
+		t->queues[i].fd = fds[i];
 	*ret = steal(t);
 	return 0;
 }

@@ -42,12 +42,14 @@ struct tun {
 int tun_open(const char *name, unsigned queues, unsigned without, struct tun **ret);
 
 /*
- * tun_adopt(fd, without, ret): take over a descriptor that somebody attached to a TUN device
- * (WG_TUN_FD).  One queue.  It keeps the virtio header that it may have.  Owns ${fd} on success.
- * -ENOTTY or -EBADFD when it is no attached TUN, -EPROTOTYPE for a TAP device.  It must have been
- * made with IFF_NO_PI: the kernel does not tell.
+ * tun_adopt(fds, n, without, ret): take over the queues of a TUN device that somebody attached
+ * (WG_TUN_FD: one; a service manager that kept ours: all).  It keeps the virtio header that it may
+ * have, its MTU and its steering.  Owns the descriptors on success.
+ * -ENOTTY or -EBADFD when one is no attached TUN, -EPROTOTYPE for a TAP device, -EXDEV when they are
+ * of several devices, -EINVAL for none or too many.  It must have been made with IFF_NO_PI: the
+ * kernel does not tell.
  */
-int tun_adopt(int fd, unsigned without, struct tun **ret);
+int tun_adopt(const int fds[], unsigned n, unsigned without, struct tun **ret);
 
 /* tun_free(t): close the queues; the device vanishes unless it is persistent. */
 void tun_free(struct tun *t);

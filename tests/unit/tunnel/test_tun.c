@@ -173,14 +173,20 @@ static void without(void)
 	tun_free(t);
 }
 
-static int attach(int flags)
+static int attach_to(const char *name, int flags)
 {
-	struct ifreq ifr = {.ifr_name = "gt0", .ifr_flags = (short)flags};
+	struct ifreq ifr = {.ifr_flags = (short)flags};
 	int fd = open("/dev/net/tun", O_RDWR);
 
+	memcpy(ifr.ifr_name, name, strlen(name));
 	CHECK(fd >= 0);
 	CHECK_EQ(ioctl(fd, TUNSETIFF, &ifr), 0);
 	return fd;
+}
+
+static int attach(int flags)
+{
+	return attach_to("gt0", flags);
 }
 
 static void adopts(void)
@@ -190,7 +196,7 @@ static void adopts(void)
 
 	for (unsigned vnet = 0; vnet < 2; vnet++) {
 		fd = attach(IFF_TUN | IFF_NO_PI | (vnet ? IFF_VNET_HDR : 0));
-		CHECK_EQ(tun_adopt(fd, 0, &t), 0);
+		CHECK_EQ(tun_adopt(&fd, 1, 0, &t), 0);
 		CHECK_STR(t->name, "gt0");
 		CHECK_EQ(t->vnet_hdr, vnet);
 		CHECK_EQ(tun_join_flags(t) != 0, vnet);
@@ -200,20 +206,49 @@ static void adopts(void)
 		tun_free(t);
 	}
 	fd = attach(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR);
-	CHECK_EQ(tun_adopt(fd, FAST_PATH_TUN_VNET, &t), 0);
+	CHECK_EQ(tun_adopt(&fd, 1, FAST_PATH_TUN_VNET, &t), 0);
 	CHECK(t->vnet_hdr && !t->offloads && !tun_join_flags(t));
 	packets(t);
 	tun_free(t);
 	fd = attach(IFF_TAP | IFF_NO_PI);
-	CHECK_EQ(tun_adopt(fd, 0, &t), -EPROTOTYPE);
+	CHECK_EQ(tun_adopt(&fd, 1, 0, &t), -EPROTOTYPE);
 	close(fd);
 	fd = open("/dev/null", O_RDWR);
-	CHECK_EQ(tun_adopt(fd, 0, &t), -ENOTTY);
+	CHECK_EQ(tun_adopt(&fd, 1, 0, &t), -ENOTTY);
 	close(fd);
 	fd = open("/dev/net/tun", O_RDWR);
-	CHECK_EQ(tun_adopt(fd, 0, &t), -EBADFD);
+	CHECK_EQ(tun_adopt(&fd, 1, 0, &t), -EBADFD);
 	CHECK(fcntl(fd, F_GETFD) >= 0); /* still the caller's */
 	close(fd);
+}
+
+/* All queues of a device whose owner died, with whatever MTU it had. */
+static void adopts_queues(void)
+{
+	const int flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE;
+	struct tun *t = NULL;
+	unsigned mtu;
+	int fds[3] = {-1, -1, -1};
+
+	CHECK_EQ(tun_adopt(fds, 0, 0, &t), -EINVAL);
+	CHECK_EQ(tun_adopt(fds, TUN_QUEUES_MAX + 1, 0, &t), -EINVAL);
+	for (size_t i = 0; i < array_size(fds); i++)
+		fds[i] = attach(flags);
+	CHECK_EQ(tun_set_mtu("gt0", 1333), 0);
+	CHECK_EQ(tun_adopt(fds, 3, 0, &t), 0);
+	CHECK_EQ(t->n_queues, 3);
+	for (size_t i = 0; i < array_size(fds); i++)
+		CHECK(t->queues[i].fd == fds[i] && t->queues[i].vnet_hdr);
+	CHECK_EQ(tun_mtu("gt0", &mtu), 0);
+	CHECK_EQ(mtu, 1333);
+	tun_free(t);
+
+	fds[0] = attach_to("gt0", flags);
+	fds[1] = attach_to("gt1", flags);
+	CHECK_EQ(tun_adopt(fds, 2, 0, &t), -EXDEV);
+	CHECK(fcntl(fds[0], F_GETFD) >= 0 && fcntl(fds[1], F_GETFD) >= 0);
+	close(fds[0]);
+	close(fds[1]);
 }
 
 static int write_tun(void *arg, const struct join_output *out)
@@ -359,6 +394,7 @@ int main(void)
 	test_run("packets go through, and a link that is down says so [tun-io]", carries);
 	test_run("a device does without the offloads that are excluded, one by one and all [without-tun]", without);
 	test_run("a device is adopted, also without virtio headers [tun-adopt]", adopts);
+	test_run("all queues of one device are adopted, and its MTU stays [tun-adopt-queues]", adopts_queues);
 	test_run("a flow stays in its queue when its answers come by another, in both families, and flows use all queues [tun-steering]", steers);
 	test_run("the kernel takes merged datagrams apart [tun-merged]", takes_merged);
 	return test_done();
