@@ -9,6 +9,7 @@
 #include "wg/cookie.h"
 #include "wg/device.h"
 #include "wg/drop.h"
+#include "wg/handover.h"
 #include "wg/index.h"
 #include "wg/messages.h"
 #include "wg/peer.h"
@@ -36,6 +37,9 @@
 	X(value_kind, VALUE_KIND_LIST, INTERNAL, ENUM)                                                   \
 	X(wg_drop, WG_DROP_LIST, PUBLIC, ENUM)                                                           \
 	X(wg_event, WG_EVENT_LIST, PUBLIC, ENUM)                                                         \
+	X(wg_handover_item, WG_HANDOVER_ITEM_LIST, PUBLIC, ENUM)                                         \
+	X(wg_handover_part, WG_HANDOVER_PART_LIST, PUBLIC, FLAGS)                                        \
+	X(wg_handover_slot, WG_HANDOVER_SLOT_LIST, PUBLIC, ENUM)                                         \
 	X(wg_message, WG_MESSAGE_LIST, PUBLIC, ENUM)                                                     \
 	X(wg_tap_point, WG_TAP_POINT_LIST, PUBLIC, ENUM)
 

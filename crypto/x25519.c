@@ -53,6 +53,13 @@ const uint8_t *x25519_public(const struct x25519 *k)
 	return k->public;
 }
 
+int x25519_private(const struct x25519 *k, uint8_t ret[X25519_LEN])
+{
+	size_t len = X25519_LEN;
+
+	return EVP_PKEY_get_raw_private_key(k->key, ret, &len) > 0 ? 0 : -ENOMEM;
+}
+
 int x25519_derive(const struct x25519 *k, const uint8_t public[X25519_LEN], uint8_t ret[X25519_LEN])
 {
 	cleanup(pkey_ctx_freep) EVP_PKEY_CTX *c = EVP_PKEY_CTX_dup(k->derive);

@@ -29,6 +29,9 @@ static inline void x25519_freep(struct x25519 **k)
 
 const uint8_t *x25519_public(const struct x25519 *k);
 
+/* x25519_private(k, ret): a copy of the private key, for who hands it over.  0 or -ENOMEM. */
+int x25519_private(const struct x25519 *k, uint8_t ret[X25519_LEN]);
+
 /*
  * x25519_derive(k, public, ret): the shared secret.  -EBADMSG when it is all zero (a low-order
  * public key), tested in constant time; ${ret} is then zero.  -ENOMEM.  Several threads may use one

@@ -109,6 +109,18 @@ void index_publish(struct index_table *t, struct index_entry *e)
 	put(mine(t), e);
 }
 
+int index_insert(struct index_table *t, struct index_entry *e)
+{
+	int r = make_room(t);
+
+	if (r < 0)
+		return r;
+	if (index_lookup(t, e->index))
+		return -EEXIST;
+	put(mine(t), e);
+	return 0;
+}
+
 static struct index_entry *_Atomic *find(struct index_slots *s, const struct index_entry *e)
 {
 	for (uint32_t i = e->index & s->mask;; i = (i + 1) & s->mask) {

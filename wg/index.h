@@ -45,6 +45,12 @@ int index_pick(struct index_table *t, struct index_entry *e);
 void index_publish(struct index_table *t, struct index_entry *e);
 
 /*
+ * index_insert(t, e): publish ${e} under the index that it has.  0; -EEXIST when that is taken;
+ * -ENOMEM.
+ */
+int index_insert(struct index_table *t, struct index_entry *e);
+
+/*
  * index_replace(t, old, new): ${new} takes over the index of ${old}, in place: no moment without an
  * entry.
  */

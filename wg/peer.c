@@ -131,7 +131,7 @@ static void free_item(struct reclaim_item *item)
 	free_peer(p);
 }
 
-static void forget_sessions(struct wg_peer *p)
+void peer_forget_sessions(struct wg_peer *p)
 {
 	stage_flush(p);
 	timers_stop(p);
@@ -154,7 +154,7 @@ void wg_device_remove_peer(struct wg_device *d, struct wg_peer *p)
 	TAILQ_REMOVE(&d->peers, p, in_order);
 	d->n_peers--;
 	allowedips_remove_owner(&d->allowedips, &p->allowed);
-	forget_sessions(p);
+	peer_forget_sessions(p);
 	endpoint_cell_set(&p->endpoint, &(struct wg_endpoint){0});
 	tap_event(d, p, NULL, WG_EVENT_PEER_REMOVED, WG_DROP_NONE);
 	reclaim_later(&d->reclaim, &p->reclaim, free_item);
@@ -326,7 +326,7 @@ void wg_device_down(struct wg_device *d)
 		tap_event(d, NULL, NULL, WG_EVENT_DOWN, WG_DROP_NONE);
 	atomic_store_explicit(&d->up, false, memory_order_release);
 	TAILQ_FOREACH(p, &d->peers, in_order)
-		forget_sessions(p);
+		peer_forget_sessions(p);
 }
 
 /* ---- what is shown ---- */

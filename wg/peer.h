@@ -171,6 +171,8 @@ void peer_signal(struct wg_peer *p, uint32_t signals);
  */
 bool peer_roam(struct wg_peer *p, const struct wg_endpoint *src);
 void peer_free_all(struct wg_device *d);
+/* What is staged, timers, the handshake under way and all keys go. */
+void peer_forget_sessions(struct wg_peer *p);
 
 /* ---- stage.c ---- */
 /*

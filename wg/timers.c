@@ -138,6 +138,19 @@ static uint64_t jitter(struct wg_device *d)
 	return r % (WG_JITTER_MAX_MS + 1) * NS_PER_MS;
 }
 
+void timers_restore(struct wg_peer *p, const uint64_t due_ns[TIMER_COUNT])
+{
+	uint32_t bits = 0;
+
+	for (int i = 0; i < TIMER_COUNT; i++) {
+		p->timers.due_ns[i] = due_ns[i];
+		if (due_ns[i] != OFF)
+			bits |= TIMER_BIT(i);
+	}
+	atomic_store(&p->armed, bits);
+	reorder(p);
+}
+
 void timers_stop(struct wg_peer *p)
 {
 	for (int i = 0; i < TIMER_COUNT; i++)

@@ -41,6 +41,9 @@ void timer_heap_done(struct timer_heap *h);
 /* Room for one more peer; so that arming never fails.  0 or -ENOMEM. */
 int timer_heap_reserve(struct timer_heap *h, uint32_t n_peers);
 
+/* Timers as another device had them; UINT64_MAX: off.  The link is up, or all are off. */
+void timers_restore(struct wg_peer *p, const uint64_t due_ns[TIMER_COUNT]);
+
 /* All timers of the peer off. */
 void timers_stop(struct wg_peer *p);
 

@@ -1,5 +1,6 @@
 #include "sim.h"
 #include "wg/cookie.h"
+#include "wg/handover.h"
 #include "wg/noise.h"
 
 #include <errno.h>
@@ -35,6 +36,8 @@ static void sim_wake(void *arg)
 	if (h->prompt)
 		wg_device_run(h->device, h->sim->now);
 }
+
+static void drain(struct sim *s, unsigned host);
 
 static void *must(void *p)
 {
@@ -94,6 +97,7 @@ struct sim *sim_new(unsigned workers, unsigned hosts, uint64_t seed)
 		h->sim = s;
 		h->addr = wg_addr_v4(ip, SIM_PORT);
 		h->next_ns = UINT64_MAX;
+		h->workers = workers;
 		h->tags = must(calloc(SIM_TAGS_MAX, sizeof(*h->tags)));
 		sim_random(h, h->private_key, WG_KEY_LEN);
 		x25519_clamp(h->private_key);
@@ -127,6 +131,37 @@ void sim_free(struct sim *s)
 	free(s->records);
 	free(s->events);
 	free(s);
+}
+
+void sim_replace(struct sim *s, unsigned host, unsigned workers)
+{
+	cleanup(buf_done) struct buf stream = buf_of_max(WG_HANDOVER_MAX);
+	cleanup(buf_done) struct buf again = buf_of_max(WG_HANDOVER_MAX);
+	cleanup(buf_done) struct buf why = buf_of_max(256);
+	struct sim_host *h = &s->hosts[host];
+	struct wg_device_config config = {
+		.random = sim_random, .wake = sim_wake, .arg = h, .workers = workers};
+	const unsigned both = WG_HANDOVER_CONFIG | WG_HANDOVER_STATE;
+	struct wg_device *new;
+
+	drain(s, host);
+	if (wg_handover_export(h->device, s->now, both, &stream) < 0 ||
+		wg_device_new(&config, &new) < 0)
+		abort();
+	if (wg_handover_import(new, s->now, stream.data, stream.len, &why) < 0) {
+		test_note("the import failed: %s", buf_str(&why));
+		abort();
+	}
+	if (wg_handover_export(new, s->now, both, &again) < 0)
+		abort();
+	CHECK_EQ(again.len, stream.len);
+	CHECK(again.len == stream.len && !memcmp(again.data, stream.data, stream.len));
+	wg_device_set_tap(h->device, NULL);
+	wg_device_free(h->device);
+	h->device = new;
+	h->workers = workers;
+	h->next_ns = s->now.boot_ns;
+	wg_device_set_tap(new, &h->tap);
 }
 
 struct wg_peer *sim_peer(struct sim *s, unsigned at, unsigned of)
@@ -195,7 +230,7 @@ static struct wg_worker *worker(struct sim *s, unsigned host)
 {
 	struct sim_host *h = &s->hosts[host];
 
-	return wg_device_worker(h->device, h->turn++ % s->workers);
+	return wg_device_worker(h->device, h->turn++ % h->workers);
 }
 
 static void receive_data(

@@ -40,7 +40,7 @@ struct sim_host {
 	struct wg_device	*device;
 	struct wg_addr		 addr;		/* 192.0.2.1+number, SIM_PORT; a test may change it: the host moves */
 	uint8_t			 private_key[WG_KEY_LEN], public_key[WG_KEY_LEN];
-	unsigned		 turn;		/* next worker */
+	unsigned		 workers, turn;	/* how many; the next one */
 	struct wg_tap		 tap;		/* hears events; packets too for sim_listen() */
 	void			 (*packet)(void *arg, unsigned worker, const struct wg_tap_packet *p);
 	void			*packet_arg;
@@ -109,6 +109,12 @@ void sim_free(struct sim *s);
 /* a gets b as a peer with b's address and allowed IPs 10.0.0.b/32 and fd00::b/128; and the reverse (without endpoint if !both). */
 void sim_connect(struct sim *s, unsigned a, unsigned b, bool both);
 struct wg_peer *sim_peer(struct sim *s, unsigned at, unsigned of);
+
+/*
+ * ${host}'s device is handed over to a new one with ${workers} workers, which goes on in its place; the old one is freed.
+ * The stream is what the new one makes again.
+ */
+void sim_replace(struct sim *s, unsigned host, unsigned workers);
 
 /* Do what is due now on every host and deliver what is in flight, until nothing moves. */
 void sim_settle(struct sim *s);
