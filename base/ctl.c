@@ -236,7 +236,7 @@ int ctl_peer(int socket, struct ucred *ret)
 	return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, ret, &len) ? -errno : 0;
 }
 
-int ctl_peer_check(int socket)
+int ctl_peer_check(int socket, uid_t own)
 {
 	struct ucred peer;
 	int r = ctl_peer(socket, &peer);
@@ -244,7 +244,7 @@ int ctl_peer_check(int socket)
 	if (r)
 		return r;
 	/* A socket without a peer says (uid_t)-1, a peer in another PID namespace has pid 0. */
-	if (peer.uid != 0 && peer.uid != geteuid())
+	if (peer.uid == (uid_t)-1 || (peer.uid != 0 && peer.uid != own))
 		return -EPERM;
 	return 0;
 }

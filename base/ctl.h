@@ -3,7 +3,8 @@
  *
  * One packet is one frame: a version byte, a zero byte, a 16-bit message type, then fields.  A
  * field is a 16-bit tag, a byte that says its kind, a 16-bit length and as many bytes; everything
- * is big-endian.  Unknown tags are for the receiver to skip, so that a newer end may say more.
+ * is big-endian.  Unknown tags are for the receiver to skip, so that a newer end may say more; but
+ * one with the bit CTL_CRITICAL must be understood, or the frame is refused.
  * Knows no message; encoding and decoding make no system call.
  *
  *	cleanup(buf_done) struct buf f = buf_of_max(CTL_FRAME_MAX);
@@ -22,6 +23,7 @@
 #define CTL_FRAME_MAX 65536
 #define CTL_FIELD_MAX 65535
 #define CTL_FDS_MAX 8
+#define CTL_CRITICAL 0x8000
 
 #define CTL_KIND_LIST(X)                                                                           \
 	X(CTL_NUMBER, 1, "number", "eight bytes")                                                  \
@@ -95,5 +97,5 @@ int ctl_recv(int socket, struct buf *ret, struct ctl_fds *ret_fds);
 /* ctl_peer(socket, ret): who connected (SO_PEERCRED).  0 or negative errno. */
 int ctl_peer(int socket, struct ucred *ret);
 
-/* ctl_peer_check(socket): 0 when the other end is root or has our effective user id; -EPERM. */
-int ctl_peer_check(int socket);
+/* ctl_peer_check(socket, own): 0 when the other end is root or the user ${own}; -EPERM. */
+int ctl_peer_check(int socket, uid_t own);

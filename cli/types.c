@@ -3,6 +3,7 @@
 #include "base/ctl.h"
 #include "base/log.h"
 #include "base/value.h"
+#include "ctl/protocol.h"
 #include "crypto/aead.h"
 #include "tunnel/fast_path.h"
 #include "tunnel/options.h"
@@ -26,7 +27,9 @@
 #define TYPES(X)                                                                                   \
 	X(aead_backend, AEAD_BACKEND_LIST, PUBLIC, ENUM)                                                 \
 	X(cookie_verdict, COOKIE_VERDICT_LIST, PUBLIC, ENUM)                                             \
+	X(ctl_item, CTL_ITEM_LIST, PUBLIC, ENUM)                                                         \
 	X(ctl_kind, CTL_KIND_LIST, PUBLIC, ENUM)                                                         \
+	X(ctl_message, CTL_MESSAGE_LIST, PUBLIC, ENUM)                                                   \
 	X(fast_path, FAST_PATH_LIST, PUBLIC, FLAGS)                                                      \
 	X(flags_boundary, FLAGS_BOUNDARY_LIST, INTERNAL, ENUM)                                           \
 	X(index_type, INDEX_TYPE_LIST, INTERNAL, ENUM)                                                   \

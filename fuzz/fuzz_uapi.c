@@ -16,6 +16,7 @@ static int saw_private_key(struct wg_device *d, struct wg_now at, const uint8_t 
 
 #define wg_device_remove_peer saw_peer_leave
 #define wg_device_set_private_key saw_private_key
+#include "tunnel/addr_text.c"
 #include "tunnel/uapi.c"
 #undef wg_device_remove_peer
 #undef wg_device_set_private_key

@@ -94,7 +94,7 @@ static const struct sandbox_call running[] = {
 	CALL_IF(ioctl, INT_IS(1, SIOCGSKNS)),
 	CALL_IF(ioctl, INT_IS(1, SIOCGIFINDEX)),
 
-	/* Is the socket's file still ours?  And away with it. */
+	/* Are the sockets' files still ours?  And away with them. */
 	CALL(fstat),
 	CALL(fstat64),
 	CALL(lstat),
@@ -239,17 +239,21 @@ static void directory_of(int fd, char ret[sizeof(((struct sockaddr_un *)0)->sun_
 	slash[slash == ret] = '\0';
 }
 
-int box_shut_files(int uapi_fd, const char *dir, bool sanitizers)
+int box_shut_files(int uapi_fd, const char *dir, const char *ctl_dir, bool sanitizers)
 {
 	char bound[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];
-	struct sandbox_path allowed[2] = {{.path = bound, .access = SANDBOX_REMOVE}};
+	struct sandbox_path allowed[3] = {{.path = bound, .access = SANDBOX_REMOVE}};
+	size_t n = 1;
 	int r;
 
 	directory_of(uapi_fd, bound);
 	if (!bound[0])
 		allowed[0].path = dir;
-	allowed[1] = (struct sandbox_path){.path = "/", .access = SANDBOX_READ};
-	r = sandbox_files(allowed, sanitizers ? 2 : 1);
+	if (ctl_dir)
+		allowed[n++] = (struct sandbox_path){.path = ctl_dir, .access = SANDBOX_REMOVE};
+	if (sanitizers)
+		allowed[n++] = (struct sandbox_path){.path = "/", .access = SANDBOX_READ};
+	r = sandbox_files(allowed, n);
 	if (r == -EOPNOTSUPP) {
 		log_info("box: files are not fenced off: the kernel has no Landlock, or it is off");
 		return 0;

@@ -1,7 +1,9 @@
 #include "tunnel/daemon.h"
 
+#include "tunnel/ctl_stats.h"
 #include "tunnel/events.h"
 #include "tunnel/link.h"
+#include "tunnel/local_socket.h"
 #include "tunnel/path.h"
 #include "tunnel/process.h"
 #include "tunnel/uapi_server.h"
@@ -23,13 +25,17 @@
 
 struct daemon {
 	struct tun		*tun;
-	int			 uapi_fd;	/* until the server owns it */
+	int			 uapi_fd, ctl_fd; /* until their servers own them */
 	struct loop		*loop;
 	struct wg_device	*device;
 	struct path		*path;
 	struct udp		*udp;		/* NULL: down, or the port could not be bound */
 	struct uapi		*uapi;
 	struct uapi_server	*server;
+	struct events		 events;
+	struct ctl_stats	*stats;
+	struct ctl_service	 services[CTL_STATS_SERVICES];
+	struct ctl_server	*ctl;		/* NULL: no control channel */
 	struct link		*link;
 	struct loop_source	 wake;		/* from workers and the device */
 	struct loop_source	 signals;
@@ -63,13 +69,20 @@ static struct wg_now now(void)
 
 /* ---- what the device asks for ---- */
 
+static void free_sockets(struct daemon *d)
+{
+	uapi_server_free(d->server);
+	if (d->uapi_fd >= 0)
+		uapi_socket_remove(UAPI_SOCKET_DIR, d->name, d->uapi_fd);
+	ctl_server_free(d->ctl);
+	ctl_socket_remove(d->name, d->ctl_fd);
+}
+
 /* There is no way to go on, and nobody to tell: leave nothing behind but the reason. */
 static _Noreturn void die(struct daemon *d, int error)
 {
 	log_error("random: the kernel gives none: %s", strerror(error));
-	uapi_server_free(d->server);
-	if (d->uapi_fd >= 0)
-		uapi_socket_remove(UAPI_SOCKET_DIR, d->name, d->uapi_fd);
+	free_sockets(d);
 	_exit(1);
 }
 
@@ -441,7 +454,8 @@ static int make_path(struct daemon *d)
 		.device = d->device, .tun = d->tun, .tun_gone = worker_lost_tun, .arg = d};
 	int r;
 
-	wg_device_set_tap(d->device, &events_tap);
+	events_init(&d->events);
+	wg_device_set_tap(d->device, &d->events.tap);
 	r = path_new(&config, &d->path);
 	if (r >= 0)
 		path_resume(d->path, NULL);
@@ -473,6 +487,45 @@ static int make_uapi(struct daemon *d)
 	r = uapi_server_new(&server, &d->server);
 	if (r >= 0)
 		d->uapi_fd = -1;
+	return r;
+}
+
+static void tell_facts(void *arg, struct ctl_facts *ret)
+{
+	const struct daemon *d = arg;
+
+	*ret = (struct ctl_facts){
+		.up = d->link_up && d->udp, .port = d->port, .fwmark = d->fwmark};
+}
+
+static int make_ctl(struct daemon *d)
+{
+	struct ctl_stats_config stats = {.device = d->device,
+		.tun = d->tun,
+		.events = &d->events,
+		.name = d->name,
+		.facts = tell_facts,
+		.arg = d};
+	struct ctl_server_config server = {.loop = d->loop,
+		.fd = d->ctl_fd,
+		.own = geteuid(),
+		.services = d->services,
+		.n_services = array_size(d->services)};
+	char path[LOCAL_PATH_MAX];
+	int r;
+
+	if (d->ctl_fd < 0)
+		return 0;
+	r = ctl_socket_path(d->name, path);
+	if (r >= 0)
+		r = ctl_stats_new(&stats, &d->stats);
+	if (r < 0)
+		return r;
+	ctl_stats_services(d->stats, d->services);
+	server.path = path;
+	r = ctl_server_new(&server, &d->ctl);
+	if (r >= 0)
+		d->ctl_fd = -1;
 	return r;
 }
 
@@ -520,6 +573,7 @@ static int make_parts(struct daemon *d)
 		{make_device, "the protocol's state"},
 		{make_path, "threads and their buffers"},
 		{make_uapi, "watching the socket"},
+		{make_ctl, "the control channel"},
 		{make_link, "following the interface"},
 	};
 
@@ -544,11 +598,13 @@ int daemon_new(const struct daemon_config *config, struct daemon **ret)
 	if (!d) {
 		tun_free(config->tun);
 		uapi_socket_remove(UAPI_SOCKET_DIR, config->name, config->uapi_fd);
+		ctl_socket_remove(config->name, config->ctl_fd);
 		log_error("cannot start: %s", strerror(ENOMEM));
 		return -ENOMEM;
 	}
 	d->tun = config->tun;
 	d->uapi_fd = config->uapi_fd;
+	d->ctl_fd = config->ctl_fd;
 	d->name = config->name;
 	d->wake.fd = d->signals.fd = -1;
 	d->without = config->without;
@@ -565,9 +621,8 @@ int daemon_new(const struct daemon_config *config, struct daemon **ret)
 
 void daemon_free(struct daemon *d)
 {
-	uapi_server_free(d->server);
-	if (d->uapi_fd >= 0)
-		uapi_socket_remove(UAPI_SOCKET_DIR, d->name, d->uapi_fd);
+	free_sockets(d);
+	ctl_stats_free(d->stats);
 	uapi_free(d->uapi);
 	link_free(d->link);
 	path_freep(&d->path);

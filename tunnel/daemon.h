@@ -15,7 +15,8 @@ struct daemon;
 struct daemon_config {
 	struct tun	*tun;		/* owned by the daemon from the call on, also when it fails */
 	int		 uapi_fd;	/* listening; likewise */
-	const char	*name;		/* of the socket */
+	int		 ctl_fd;	/* control channel, likewise; -1: there is none */
+	const char	*name;		/* of the sockets */
 	unsigned	 without;	/* pieces of the fast path: FAST_PATH_... */
 	struct bind	 bind;
 };

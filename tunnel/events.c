@@ -1,13 +1,14 @@
 #include "tunnel/events.h"
 
 #include "base/log.h"
+#include "tunnel/addr_text.h"
 
-#include <arpa/inet.h>
 #include <openssl/evp.h>
 #include <stdio.h>
+#include <time.h>
 
 #define PEER_TEXT 12
-#define ENDPOINT_TEXT (INET6_ADDRSTRLEN + 24)
+#define REPEATS_AMONG 9 /* as many entries, less one, are searched for the same event */
 
 /* The first and last characters of the public key, as wg(8) prints it: enough to find it. */
 static void peer_text(struct wg_peer *p, char ret[PEER_TEXT])
@@ -22,26 +23,49 @@ static void peer_text(struct wg_peer *p, char ret[PEER_TEXT])
 	snprintf(ret, PEER_TEXT, "%.4s...%.3s", (char *)base64, (char *)base64 + 40);
 }
 
-static void endpoint_text(const struct wg_addr *a, char ret[ENDPOINT_TEXT])
+static bool same(const struct event *a, const struct event *b)
 {
-	char address[INET6_ADDRSTRLEN];
-
-	if (!a || !a->family) {
-		snprintf(ret, ENDPOINT_TEXT, "-");
-		return;
-	}
-	inet_ntop(a->family, a->bytes, address, sizeof(address));
-	snprintf(ret, ENDPOINT_TEXT, a->family == AF_INET6 ? "[%s]:%u" : "%s:%u", address, a->port);
+	return a->event == b->event && a->drop == b->drop && a->has_peer == b->has_peer &&
+	       !memcmp(a->public_key, b->public_key, WG_KEY_LEN);
 }
 
-static void write_event(void *arg, const struct wg_tap_event *e)
+static void keep(struct events *k, const struct wg_tap_event *e)
 {
-	char peer[PEER_TEXT], endpoint[ENDPOINT_TEXT];
+	struct event new = {.event = e->event, .drop = e->drop, .n = 1, .has_peer = e->peer};
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	new.real_ns = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+	if (e->peer)
+		memcpy(new.public_key, wg_peer_public_key(e->peer), WG_KEY_LEN);
+	if (e->at)
+		new.at = e->at->dst;
+	for (uint64_t i = k->total; i && i + REPEATS_AMONG > k->total; i--) {
+		struct event *old = &k->kept[(i - 1) % EVENTS_KEPT];
+
+		if (same(old, &new)) {
+			new.n = old->n + 1;
+			*old = new;
+			return;
+		}
+	}
+	k->kept[k->total++ % EVENTS_KEPT] = new;
+}
+
+static void write_event(const struct wg_tap_event *e)
+{
+	cleanup(buf_done) struct buf at = buf_of_max(128);
+	const char *endpoint;
+	char peer[PEER_TEXT];
 
 	if (log_level_now() < LOG_LEVEL_VERBOSE)
 		return;
 	peer_text(e->peer, peer);
-	endpoint_text(e->at ? &e->at->dst : NULL, endpoint);
+	if (e->at && e->at->dst.family)
+		addr_put(&e->at->dst, &at);
+	else
+		buf_puts(&at, "-");
+	endpoint = buf_str(&at);
 	if (e->event == WG_EVENT_REFUSED)
 		/* A stranger can cause it. */
 		log_limited(LOG_LEVEL_VERBOSE, "wg: refused reason=%s peer=%s endpoint=%s",
@@ -53,4 +77,17 @@ static void write_event(void *arg, const struct wg_tap_event *e)
 			endpoint);
 }
 
-const struct wg_tap events_tap = {.event = write_event};
+static void heard(void *arg, const struct wg_tap_event *e)
+{
+	struct events *k = arg;
+
+	if (e->event == WG_EVENT_PEER_REMOVED && k->peer_removed)
+		k->peer_removed(k->arg, e->peer);
+	keep(k, e);
+	write_event(e);
+}
+
+void events_init(struct events *e)
+{
+	*e = (struct events){.tap = {.event = heard, .arg = e}};
+}

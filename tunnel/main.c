@@ -1,5 +1,6 @@
 /* ginnel-wg: WireGuard in user space. */
 #include "tunnel/box.h"
+#include "tunnel/ctl_server.h"
 #include "tunnel/daemon.h"
 #include "tunnel/null_cipher.h"
 #include "tunnel/options.h"
@@ -128,6 +129,19 @@ static int get_uapi(const struct environment *env, const char *name, int *ret)
 	return r;
 }
 
+/* A tunnel without a control channel is still a tunnel. */
+static int get_ctl(const char *name)
+{
+	int fd = -1, r = ctl_socket_listen(name, &fd);
+
+	if (r >= 0)
+		return fd;
+	log_error("ctl: cannot listen on " CTL_DIR "/%s" CTL_SUFFIX
+		  ": %s; going on, and ginnel stats will not see this tunnel",
+		name, r == -EADDRINUSE ? "another daemon serves it" : strerror(-r));
+	return -1;
+}
+
 static void log_without(unsigned without)
 {
 	cleanup(buf_done) struct buf names = buf_of_max(512);
@@ -137,22 +151,24 @@ static void log_without(unsigned without)
 		log_info("daemon: parts of the fast path are off without=\"%s\"", buf_str(&names));
 }
 
-/* The listening socket, until the daemon owns it. */
+/* The listening sockets, until the daemon owns them. */
 struct listener {
 	char	name[IFNAMSIZ];
 	int	fd;
+	int	ctl_fd;
 };
 
 static void listener_remove(const struct listener *l)
 {
 	if (l->fd >= 0)
 		uapi_socket_remove(UAPI_SOCKET_DIR, l->name, l->fd);
+	ctl_socket_remove(l->name, l->ctl_fd);
 }
 
 static int serve(const struct options *o, const struct environment *env, const struct notify *n)
 {
 	cleanup(tun_freep) struct tun *tun = NULL;
-	cleanup(listener_remove) struct listener listener = {.fd = -1};
+	cleanup(listener_remove) struct listener listener = {.fd = -1, .ctl_fd = -1};
 	cleanup(daemon_freep) struct daemon *d = NULL;
 	struct daemon_config config;
 	char prefix[64];
@@ -173,6 +189,7 @@ static int serve(const struct options *o, const struct environment *env, const s
 	r = get_uapi(env, listener.name, &listener.fd);
 	if (r < 0)
 		return r;
+	listener.ctl_fd = get_ctl(listener.name);
 	if (!o->foreground && !env->foreground) {
 		r = process_daemonise(&ready_fd);
 		if (r < 0) {
@@ -190,15 +207,16 @@ static int serve(const struct options *o, const struct environment *env, const s
 		return r;
 	}
 	/* Threads that are started later are inside; files are needed no more. */
-	r = box_shut_files(listener.fd, UAPI_SOCKET_DIR, BOX_SANITIZERS);
+	r = box_shut_files(listener.fd, UAPI_SOCKET_DIR, listener.ctl_fd < 0 ? NULL : CTL_DIR,
+		BOX_SANITIZERS);
 	if (r < 0) {
 		log_error("cannot fence off the files: %s", strerror(-r));
 		return r;
 	}
 	config = (struct daemon_config){
-		.tun = steal(tun), .uapi_fd = listener.fd, .name = listener.name,
-		.without = o->without, .bind = o->bind};
-	listener.fd = -1;
+		.tun = steal(tun), .uapi_fd = listener.fd, .ctl_fd = listener.ctl_fd,
+		.name = listener.name, .without = o->without, .bind = o->bind};
+	listener.fd = listener.ctl_fd = -1;
 	r = daemon_new(&config, &d);
 	if (r < 0)
 		return r;

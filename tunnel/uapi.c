@@ -1,6 +1,7 @@
 #include "tunnel/uapi.h"
 
 #include "base/buf.h"
+#include "tunnel/addr_text.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -565,19 +566,6 @@ static void get_device(struct uapi_client *c)
 		buf_printf(&c->out, "fwmark=%u\n", v);
 }
 
-static void put_endpoint(struct buf *out, const struct wg_addr *a)
-{
-	char text[INET6_ADDRSTRLEN];
-
-	inet_ntop(a->family, a->bytes, text, sizeof(text));
-	if (a->family == AF_INET)
-		buf_printf(out, "endpoint=%s:%u\n", text, a->port);
-	else if (a->scope_id)
-		buf_printf(out, "endpoint=[%s%%%u]:%u\n", text, a->scope_id, a->port);
-	else
-		buf_printf(out, "endpoint=[%s]:%u\n", text, a->port);
-}
-
 static void get_peer(struct uapi_client *c, const struct wg_peer *p)
 {
 	struct buf *out = &c->out;
@@ -587,8 +575,11 @@ static void get_peer(struct uapi_client *c, const struct wg_peer *p)
 	put_secret(out, "public_key=", info.public_key);
 	put_secret(out, "preshared_key=", info.preshared_key);
 	buf_puts(out, "protocol_version=1\n");
-	if (info.endpoint.dst.family)
-		put_endpoint(out, &info.endpoint.dst);
+	if (info.endpoint.dst.family) {
+		buf_puts(out, "endpoint=");
+		addr_put(&info.endpoint.dst, out);
+		buf_puts(out, "\n");
+	}
 	buf_printf(out,
 		"last_handshake_time_sec=%llu\nlast_handshake_time_nsec=%llu\ntx_bytes=%llu\n"
 		"rx_bytes=%llu\npersistent_keepalive_interval=%u\n",

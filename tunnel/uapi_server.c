@@ -1,18 +1,15 @@
 #include "tunnel/uapi_server.h"
 
 #include "base/log.h"
-#include "tunnel/kernel.h"
+#include "tunnel/local_socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/inotify.h>
-#include <sys/ioctl.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 
 #define READ_PIECE (64u << 10)
@@ -30,9 +27,8 @@ struct uapi_server {
 	struct loop		*loop;
 	struct uapi		*uapi;
 	struct loop_source	 listener, watch;
-	struct sockaddr_un	 address;
-	dev_t			 dev;		/* of the socket's file */
-	ino_t			 ino;
+	char			 path[LOCAL_PATH_MAX];
+	struct local_file	 file;		/* that the socket is bound to */
 	int			 spare_fd;	/* given up to be able to accept when there is no other descriptor left */
 	TAILQ_HEAD(, client)	 clients;	/* the one silent longest first */
 	unsigned		 n_clients;
@@ -42,153 +38,20 @@ struct uapi_server {
 
 /* ---- the file ---- */
 
-static int socket_address(const char *dir, const char *name, struct sockaddr_un *ret)
+/* The path of ${name}'s socket. */
+static int socket_path(const char *dir, const char *name, char ret[LOCAL_PATH_MAX])
 {
-	int n;
+	int n = snprintf(ret, LOCAL_PATH_MAX, "%s/%s.sock", dir, name);
 
-	*ret = (struct sockaddr_un){.sun_family = AF_UNIX};
-	n = snprintf(ret->sun_path, sizeof(ret->sun_path), "%s/%s.sock", dir, name);
-	return n < 0 || (size_t)n >= sizeof(ret->sun_path) ? -ENAMETOOLONG : 0;
-}
-
-/* /var/run may lack; its parent never does. */
-static int make_dir(const char *dir)
-{
-	cleanup(free_ptr) char *path = strdup(dir);
-
-	if (!path)
-		return -ENOMEM;
-	for (char *p = path + 1;; p++) {
-		char c = *p;
-
-		if (c && c != '/')
-			continue;
-		*p = 0;
-		/* The caller's umask may be 077, but wg(8) as any user may look who is there. */
-		if (mkdir(path, 0755) < 0) {
-			if (errno != EEXIST)
-				return -errno;
-		} else if (chmod(path, 0755) < 0) {
-			return -errno;
-		}
-		if (!c)
-			return 0;
-		*p = c;
-	}
-}
-
-struct dir_lock {
-	int	fd;
-	char	path[sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
-};
-
-static void unlock_dir(const struct dir_lock *l)
-{
-	if (l->fd < 0)
-		return;
-	unlink(l->path);
-	close(l->fd);
-}
-
-/*
- * Only one at a time may look who is there and take the place.  The lock is on a file that nobody
- * else can open: whoever may read the directory could hold a lock on that, and stop every start.
- */
-static int lock_dir(const char *dir, struct dir_lock *ret)
-{
-	struct stat ours, there;
-	int n = snprintf(ret->path, sizeof(ret->path), "%s/.lock", dir);
-
-	if (n < 0 || (size_t)n >= sizeof(ret->path))
-		return -ENAMETOOLONG;
-	for (;;) {
-		cleanup(close_fd) int fd =
-			open(ret->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-
-		if (fd < 0)
-			return -errno;
-		if (flock(fd, LOCK_EX) < 0) {
-			if (errno != EINTR)
-				return -errno;
-			continue;
-		}
-		if (fstat(fd, &ours) < 0)
-			return -errno;
-		/* Who had it before took the file away: the lock is on the one that is there. */
-		if (lstat(ret->path, &there) < 0 || there.st_dev != ours.st_dev ||
-			there.st_ino != ours.st_ino)
-			continue;
-		ret->fd = fd;
-		fd = -1;
-		return 0;
-	}
-}
-
-/* Does somebody answer there?  0: nobody; -EADDRINUSE. */
-static int probe(const struct sockaddr_un *address)
-{
-	cleanup(close_fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd < 0)
-		return -errno;
-	if (!connect(fd, (const struct sockaddr *)address, sizeof(*address)))
-		return -EADDRINUSE;
-	switch (errno) {
-	case EAGAIN: /* its backlog is full: it is busy, and alive */
-	case EPROTOTYPE: /* another kind of socket listens */
-		return -EADDRINUSE;
-	case ECONNREFUSED:
-	case ENOENT:
-		return 0;
-	default:
-		return -errno;
-	}
+	return n < 0 || n >= LOCAL_PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
 int uapi_socket_listen(const char *dir, const char *name, int *ret_fd)
 {
-	cleanup(close_fd) int fd = -1;
-	cleanup(unlock_dir) struct dir_lock lock = {.fd = -1};
-	struct sockaddr_un address;
-	struct stat st;
-	mode_t mask;
-	int r;
+	char path[LOCAL_PATH_MAX];
+	int r = socket_path(dir, name, path);
 
-	r = socket_address(dir, name, &address);
-	if (r < 0)
-		return r;
-	r = make_dir(dir);
-	if (r < 0)
-		return r;
-	r = lock_dir(dir, &lock);
-	if (r < 0)
-		return r;
-	r = probe(&address);
-	if (r < 0)
-		return r;
-	/* Only a dead socket is taken away, never a file that somebody put there. */
-	if (!lstat(address.sun_path, &st)) {
-		if (!S_ISSOCK(st.st_mode))
-			return -EEXIST;
-		if (unlink(address.sun_path) < 0 && errno != ENOENT)
-			return -errno;
-	}
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	mask = umask(077);
-	r = bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
-	umask(mask);
-	if (r < 0)
-		return r;
-	if (listen(fd, 128) < 0) {
-		r = -errno;
-		unlink(address.sun_path);
-		return r;
-	}
-	*ret_fd = fd;
-	fd = -1;
-	return 0;
+	return r < 0 ? r : local_socket_listen(path, SOCK_STREAM, 0700, ret_fd);
 }
 
 int uapi_socket_adopt(int fd)
@@ -214,34 +77,12 @@ int uapi_socket_adopt(int fd)
 	return 0;
 }
 
-/*
- * The file that ${fd} is bound to, wherever it is now; without the privilege to ask, the one at
- * ${path}.
- */
-static int bound_file(int fd, const char *path, struct stat *ret)
-{
-	cleanup(close_fd) int file = ioctl(fd, SIOCUNIXFILE);
-
-	if (file >= 0)
-		return fstat(file, ret) < 0 ? -errno : 0;
-	return lstat(path, ret) < 0 ? -errno : 0;
-}
-
-static bool file_is(const char *path, dev_t dev, ino_t ino)
-{
-	struct stat st;
-
-	return !lstat(path, &st) && st.st_dev == dev && st.st_ino == ino;
-}
-
 void uapi_socket_remove(const char *dir, const char *name, int fd)
 {
-	struct sockaddr_un address;
-	struct stat st;
+	char path[LOCAL_PATH_MAX];
 
-	if (!socket_address(dir, name, &address) && !bound_file(fd, address.sun_path, &st) &&
-		file_is(address.sun_path, st.st_dev, st.st_ino))
-		unlink(address.sun_path);
+	if (!socket_path(dir, name, path))
+		local_socket_remove(path, fd);
 	close(fd);
 }
 
@@ -431,32 +272,31 @@ static void watch_ready(struct loop_source *source, uint32_t events)
 	 */
 	while (read(source->fd, buf, sizeof(buf)) > 0)
 		;
-	if (!file_is(s->address.sun_path, s->dev, s->ino))
+	if (!local_file_is(s->path, &s->file))
 		gone(s);
 }
 
 static int watch_file(struct uapi_server *s)
 {
-	char dir[sizeof(s->address.sun_path) + 1];
+	char dir[LOCAL_PATH_MAX];
 
 	s->watch.ready = watch_ready;
 	s->watch.fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (s->watch.fd < 0)
 		return -errno;
-	if (inotify_add_watch(s->watch.fd, s->address.sun_path,
+	if (inotify_add_watch(s->watch.fd, s->path,
 		    IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_DONT_FOLLOW) < 0)
 		return errno == ENOENT ? -ESTALE : -errno;
 	/*
 	 * A directory that is renamed takes the file away without touching it.  Without the right to look
 	 * into it (an adopted socket in somebody's own) that goes unnoticed.
 	 */
-	memcpy(dir, s->address.sun_path, sizeof(s->address.sun_path));
-	dir[sizeof(s->address.sun_path)] = '\0';
+	memcpy(dir, s->path, sizeof(dir));
 	if (inotify_add_watch(s->watch.fd, dirname(dir), IN_MOVE_SELF | IN_ONLYDIR) < 0 &&
 		errno != EACCES)
 		return -errno;
 	/* From here on no change is missed; was there one before? */
-	return file_is(s->address.sun_path, s->dev, s->ino) ? 0 : -ESTALE;
+	return local_file_is(s->path, &s->file) ? 0 : -ESTALE;
 }
 
 static void server_freep(struct uapi_server **s)
@@ -471,8 +311,8 @@ static void server_freep(struct uapi_server **s)
 int uapi_server_new(const struct uapi_server_config *config, struct uapi_server **ret)
 {
 	cleanup(server_freep) struct uapi_server *s = calloc(1, sizeof(*s));
-	socklen_t len = sizeof(s->address);
-	struct stat st;
+	struct sockaddr_un address = {0};
+	socklen_t len = sizeof(address);
 	int r;
 
 	if (!s)
@@ -487,18 +327,18 @@ int uapi_server_new(const struct uapi_server_config *config, struct uapi_server 
 	s->listener.ready = listener_ready;
 
 	/* An adopted socket may live elsewhere. */
-	if (getsockname(config->fd, (struct sockaddr *)&s->address, &len) < 0)
+	if (getsockname(config->fd, (struct sockaddr *)&address, &len) < 0)
 		return -errno;
-	if (s->address.sun_path[0] != '/') {
-		r = socket_address(config->dir, config->name, &s->address);
+	if (address.sun_path[0] == '/') {
+		memcpy(s->path, address.sun_path, sizeof(address.sun_path));
+	} else {
+		r = socket_path(config->dir, config->name, s->path);
 		if (r < 0)
 			return r;
 	}
-	r = bound_file(config->fd, s->address.sun_path, &st);
+	r = local_socket_file(config->fd, s->path, &s->file);
 	if (r < 0)
 		return r == -ENOENT ? -ESTALE : r;
-	s->dev = st.st_dev;
-	s->ino = st.st_ino;
 	r = watch_file(s);
 	if (r < 0)
 		return r;
@@ -525,8 +365,8 @@ void uapi_server_free(struct uapi_server *s)
 		close_client(TAILQ_FIRST(&s->clients));
 	loop_remove(s->loop, &s->listener);
 	loop_remove(s->loop, &s->watch);
-	if (file_is(s->address.sun_path, s->dev, s->ino))
-		unlink(s->address.sun_path);
+	if (local_file_is(s->path, &s->file))
+		unlink(s->path);
 	close(s->listener.fd);
 	server_freep(&s);
 }

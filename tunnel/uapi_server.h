@@ -16,11 +16,7 @@
 struct uapi_server;
 
 /*
- * uapi_socket_listen(dir, name, ret_fd): create ${dir} (0755) where it is missing and listen on
- * ${dir}/${name}.sock, which only its owner may open.  A socket on which nobody listens any more is
- * replaced; of several daemons that start at once one wins, by a lock on
- * ${dir}/.lock, which is gone afterwards.
- * 0; -EADDRINUSE: somebody listens there; -ENAMETOOLONG; other negative errno.
+ * uapi_socket_listen(dir, name, ret_fd): listen on ${dir}/${name}.sock, as local_socket_listen(); only its owner may open it.
  */
 int uapi_socket_listen(const char *dir, const char *name, int *ret_fd);
 

@@ -190,6 +190,7 @@ struct wg_peer_info {
 	uint8_t			preshared_key[WG_KEY_LEN]; /* wipe it after use */
 	struct wg_endpoint	endpoint; /* dst.family 0: not known */
 	uint64_t		last_handshake_real_ns; /* 0: never */
+	uint64_t		session_boot_ns; /* when the current session was made; 0: none */
 	uint64_t		tx_bytes, rx_bytes;
 	uint16_t		keepalive_s;
 };

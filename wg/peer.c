@@ -338,8 +338,11 @@ const uint8_t *wg_peer_public_key(const struct wg_peer *p)
 
 void wg_peer_info(const struct wg_peer *p, struct wg_peer_info *ret)
 {
+	const struct wg_keypair *current = atomic_load_explicit(&p->current, memory_order_acquire);
+
 	*ret = (struct wg_peer_info){
 		.last_handshake_real_ns = p->last_handshake_real_ns,
+		.session_boot_ns = current ? current->created_ns : 0,
 		.tx_bytes = atomic_load_explicit(&p->tx_bytes, memory_order_relaxed),
 		.rx_bytes = atomic_load_explicit(&p->rx_bytes, memory_order_relaxed),
 		.keepalive_s = p->keepalive_s,

@@ -44,7 +44,10 @@ struct wg_tap {
 	 * The calls of one worker do not overlap.  Or NULL.
 	 */
 	void (*packet)(void *arg, unsigned worker, const struct wg_tap_packet *p);
-	/* [owner of the device] Or NULL. */
+	/*
+	 * [owner of the device] PEER_REMOVED: wg_peer_next() still says which one came after it.
+	 * Or NULL.
+	 */
 	void (*event)(void *arg, const struct wg_tap_event *e);
 	void *arg;
 };

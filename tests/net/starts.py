@@ -21,11 +21,12 @@ ENV = {k: v for k, v in os.environ.items() if not k.startswith("WG") and k != "L
 
 
 def exists(name):
-    return [x for x in (SOCKETS + name + ".sock", "/sys/class/net/" + name) if os.path.exists(x)]
+    return [x for x in (SOCKETS + name + ".sock", "/run/ginnel/" + name + ".ctl", "/sys/class/net/" + name) if os.path.exists(x)]
 
 
 def reasons(err):
-    return [x for x in err.splitlines() if x.startswith("ginnel-wg")]
+    """Why it ended; what it did without is no reason."""
+    return [x for x in err.splitlines() if x.startswith("ginnel-wg") and "; going on" not in x]
 
 
 class Start:

@@ -320,6 +320,7 @@ static void ends_of_the_stream(void)
 
 static void peers(void)
 {
+	uid_t own = geteuid();
 	struct ucred who;
 	int lone;
 
@@ -327,24 +328,24 @@ static void peers(void)
 	CHECK_EQ(ctl_peer(pair[0], &who), 0);
 	CHECK_EQ(who.pid, getpid());
 	CHECK_EQ(who.uid, geteuid());
-	CHECK_EQ(ctl_peer_check(pair[0]), 0);
+	CHECK_EQ(ctl_peer_check(pair[0], own), 0);
 	end();
 
 	lone = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	CHECK_EQ(ctl_peer_check(lone), -EPERM);
+	CHECK_EQ(ctl_peer_check(lone, own), -EPERM);
 	close(lone);
-	CHECK_EQ(ctl_peer_check(-1), -EBADF);
+	CHECK_EQ(ctl_peer_check(-1, own), -EBADF);
 
 	if (geteuid() == 0) {
 		CHECK_EQ(seteuid(65534), 0);
 		begin();
-		CHECK_EQ(ctl_peer_check(pair[0]), 0); /* the same user */
+		CHECK_EQ(ctl_peer_check(pair[0], 65534), 0); /* the same user */
 		CHECK_EQ(seteuid(0), 0);
-		CHECK_EQ(ctl_peer_check(pair[0]), -EPERM); /* a stranger */
+		CHECK_EQ(ctl_peer_check(pair[0], own), -EPERM); /* a stranger */
 		end();
 		begin();
 		CHECK_EQ(seteuid(65534), 0);
-		CHECK_EQ(ctl_peer_check(pair[0]), 0); /* root may */
+		CHECK_EQ(ctl_peer_check(pair[0], 65534), 0); /* root may */
 		CHECK_EQ(seteuid(0), 0);
 		end();
 	}

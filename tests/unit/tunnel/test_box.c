@@ -59,7 +59,7 @@ static int in_box(enum box box, int (*fn)(void))
 		int r;
 
 		if ((box == BOX_FILES || box == BOX_BOTH) &&
-			box_shut_files(listener, "/nonexistent", false) < 0)
+			box_shut_files(listener, "/nonexistent", NULL, false) < 0)
 			_exit(STATUS_OF(154));
 		if ((box == BOX_CALLS || box == BOX_BOTH) && box_shut_calls(false) < 0)
 			_exit(STATUS_OF(154));
@@ -776,7 +776,7 @@ static int own_socket(void)
 
 	path_of(path, "link/s.sock");
 	fd = inotify_init1(IN_NONBLOCK);
-	if (box_shut_files(listener, "/nonexistent", false) < 0)
+	if (box_shut_files(listener, "/nonexistent", NULL, false) < 0)
 		return 152;
 	if (inotify_add_watch(fd, path, IN_ATTRIB | IN_DELETE_SELF) < 0)
 		return errno;
@@ -804,7 +804,7 @@ static int removes_in_named_directory(void)
 	char path[128];
 
 	path_of(path, "link");
-	if (box_shut_files(-1, path, false) < 0)
+	if (box_shut_files(-1, path, NULL, false) < 0)
 		return 152;
 	path_of(path, "link/renamed");
 	if (unlink(path) < 0)
