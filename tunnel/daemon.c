@@ -627,6 +627,8 @@ void daemon_free(struct daemon *d)
 	link_free(d->link);
 	path_freep(&d->path);
 	udp_freep(&d->udp);
+	if (d->device)
+		events_tell_drops(d->device);
 	wg_device_freep(&d->device);
 	tun_freep(&d->tun);
 	if (d->loop) {

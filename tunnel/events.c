@@ -1,8 +1,10 @@
 #include "tunnel/events.h"
 
+#include "base/buf.h"
 #include "base/log.h"
 #include "tunnel/addr_text.h"
 
+#include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <time.h>
@@ -90,4 +92,19 @@ static void heard(void *arg, const struct wg_tap_event *e)
 void events_init(struct events *e)
 {
 	*e = (struct events){.tap = {.event = heard, .arg = e}};
+}
+
+void events_tell_drops(const struct wg_device *d)
+{
+	cleanup(buf_done) struct buf text = buf_of_max(2048);
+	uint64_t drops[WG_DROP_COUNT];
+
+	if (log_level_now() < LOG_LEVEL_VERBOSE)
+		return;
+	wg_device_drops(d, drops);
+	for (int i = 0; i < WG_DROP_COUNT; i++)
+		if (drops[i])
+			buf_printf(&text, " %s=%" PRIu64, enum_name(&wg_drop_enum, i), drops[i]);
+	if (text.len)
+		log_verbose("wg: dropped%s", buf_str(&text));
 }

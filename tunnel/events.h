@@ -34,3 +34,9 @@ struct events {
 
 /* events_init(e): ${e} stays where it is. */
 void events_init(struct events *e);
+
+/*
+ * events_tell_drops(d): one line, at level verbose, with every reason for which something died and
+ * how much did.
+ */
+void events_tell_drops(const struct wg_device *d);

@@ -3,6 +3,7 @@
 still, disks and tables that are full, namespaces that go.  What can go on does, in order and in bounded memory."""
 import fcntl
 import os
+import re
 import resource
 import signal
 import socket
@@ -67,6 +68,28 @@ def underlay(p):
     same(p.stop(), (0, 0), "and they end as ever")
     for ns, n in (("a", 1), ("b", 2)):
         lab.run("ip -n %s addr add 10.0.0.%d/24 dev eth" % (ns, n))
+
+
+def drops(p):
+    """What the daemon itself does not carry it counts, and says so at its end."""
+    p.start()
+    p.works()
+    with lab.inside("a"):
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.settimeout(lab.PATIENCE)
+    s.setsockopt(socket.IPPROTO_IP, 11, 1)  # IP_RECVERR
+    s.connect(("10.9.0.77", 4000))
+    s.send(b"to nobody")
+    try:
+        refused = s.recv(1) and None
+    except OSError as e:
+        refused = type(e).__name__
+    s.close()
+    p.stop()
+    with open("/run/lab/wg1.log") as f:
+        said = [x for x in f if "wg: dropped" in x]
+    ok(refused == "OSError" and len(said) == 1 and re.search(r" no-peer=[1-9]", said[0]),
+       "at level verbose the daemon says at its end what it has dropped and why [log-drops]", refused, *said)
 
 
 def mtu(p):
@@ -286,7 +309,7 @@ def namespaces(p):
 def test():
     resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
     p = Pair()
-    for part in (missing, underlay, mtu, stalls, logs, descriptors, namespaces):
+    for part in (missing, underlay, drops, mtu, stalls, logs, descriptors, namespaces):
         t = time.monotonic()
         part(p)
         lab.note("%s: %.1f s" % (part.__name__, time.monotonic() - t))

@@ -157,8 +157,8 @@ def host(ns, dev="eth", mine="10.0.0.1/24", theirs="10.0.0.2/24", mine6="fd00:aa
 @contextlib.contextmanager
 def inside(ns):
     """Sockets made inside this block belong to the host."""
-    here = os.open("/proc/self/ns/net", os.O_RDONLY)
     there = os.open("/run/netns/" + ns, os.O_RDONLY)
+    here = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     try:
         if _libc.setns(there, CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), "setns")
@@ -285,6 +285,10 @@ class Daemon:
             return None
         if self in _daemons:
             _daemons.remove(self)
+        if _failed:
+            for line in self.log_lines():
+                if "wg: dropped" in line:
+                    note("host %s: %s" % (self.ns, line))
         return status
 
     def ask(self, text):

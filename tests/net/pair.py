@@ -16,6 +16,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import counters  # noqa: E402
 import lab  # noqa: E402
 import wgpeer as w  # noqa: E402
 from faults import Faults  # noqa: E402
@@ -30,6 +31,7 @@ class Flow:
     def __init__(self):
         self.sent = self.got = self.disordered = self.strange = 0
         self.last = -1
+        self.remarks = []  # if anything is missing: which packets, and what was counted meanwhile
 
     @property
     def lost(self):
@@ -42,7 +44,8 @@ class Flow:
         return self.in_order() and self.sent == self.got > 0
 
     def __str__(self):
-        return "%d sent, %d lost, %d out of order or twice, %d changed" % (self.sent, self.lost, self.disordered, self.strange)
+        text = "%d sent, %d lost, %d out of order or twice, %d changed" % (self.sent, self.lost, self.disordered, self.strange)
+        return "\n    ".join([text] + self.remarks)
 
 
 class Pair:
@@ -112,6 +115,7 @@ class Pair:
         before each of them.
         """
         src, dst, f = self.socket(frm, v6), self.socket(to, v6), Flow()
+        before = counters.of("a", "b")
         address = dst.getsockname()
         while lab.recv_or_none(dst, 0.0) is not None:
             pass
@@ -142,6 +146,11 @@ class Pair:
                 pass
             if self._take(dst, f, number, pad, 0.3, fence):
                 break
+        if not f.whole():
+            if f.last < number - 1:
+                f.remarks.append("%d to %d did not come" % (f.last + 1, number - 1))
+            f.remarks += counters.since(before)
+            f.remarks += counters.queues("a", "b")
         return f
 
     def _take(self, dst, f, until, pad, patience, fence=None):
@@ -158,6 +167,8 @@ class Pair:
             if n is None or x[8:] != pad[8:] or n >= until:
                 f.strange += 1
                 continue
+            if n != f.last + 1 and len(f.remarks) < 20:
+                f.remarks.append("%d came behind %d" % (n, f.last))
             f.got += n > f.last
             f.disordered += n <= f.last
             f.last = max(f.last, n)
