@@ -451,7 +451,12 @@ static int make_device(struct daemon *d)
 static int make_path(struct daemon *d)
 {
 	struct path_config config = {
-		.device = d->device, .tun = d->tun, .tun_gone = worker_lost_tun, .arg = d};
+		.device = d->device,
+		.tun = d->tun,
+		.without = d->without,
+		.tun_gone = worker_lost_tun,
+		.arg = d,
+	};
 	int r;
 
 	events_init(&d->events);

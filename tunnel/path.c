@@ -1,5 +1,6 @@
 #include "tunnel/path.h"
 
+#include "tunnel/balance.h"
 #include "tunnel/icmp.h"
 #include "tunnel/join.h"
 #include "tunnel/split.h"
@@ -34,17 +35,27 @@ struct outbox {
 	uint8_t			data[SEND_BUFFER];
 };
 
+/* Where packets come from.  Its owner alone reads it, and gives it away between two batches. */
+struct source {
+	struct tun_queue	*tun;		/* [I] a queue of the TUN; NULL: a socket */
+	int			 fd;		/* written while all are parked; -1: none */
+	_Atomic unsigned	 owner;		/* [a] number of the worker; written by its owner */
+	uint64_t		 busy_ns;	/* of the owner's window; owned */
+};
+
 struct worker {
 	struct path		*path;
+	unsigned		 number;	/* [I] */
 	struct wg_worker	*wg;
-	struct tun_queue	*tun;
-	struct udp_queue	*udp;		/* NULL: parked for good, the link is down */
+	struct tun_queue	*tun;		/* [I] that it writes to */
+	struct udp_queue	*udp;		/* that it sends by; NULL: the link is down */
 	uint16_t		 port;
 	pthread_t		 thread;
 	bool			 started;
-	bool			 deaf;		/* the sockets could not be watched: to be tried again */
+	bool			 deaf;		/* a source could not be watched: to be tried again */
 	int			 epoll_fd, event_fd;
 	uint64_t		 now_ns;
+	struct balance		 balance;
 	struct icmp_limit	 icmp_limit;
 	struct udp_rx		*rx;
 	struct join		 join;
@@ -62,14 +73,18 @@ struct path {
 	unsigned		 n_parked;	/* [l] */
 	_Atomic bool		 interrupt;	/* one of them is set: look under the lock */
 	struct udp		*udp;		/* [l] written while all are parked */
+	bool			 balanced;	/* [I] sources may change their owner */
+	unsigned		 n_sources;	/* [I] the TUN's queues, then the sockets */
+	struct source		 sources[TUN_QUEUES_MAX + 2 * UDP_WORKERS_MAX];
+	balance_load		 loads[UDP_WORKERS_MAX];
 	struct worker		*workers[];
 };
 
-static uint64_t boottime_ns(void)
+static uint64_t clock_ns(clockid_t clock)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_BOOTTIME, &ts);
+	clock_gettime(clock, &ts);
 	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
@@ -272,19 +287,20 @@ static void send_packet(struct worker *w, size_t n)
 
 static void tun_gone(struct worker *w)
 {
-	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, w->tun->fd, NULL);
 	w->path->config.tun_gone(w->path->config.arg);
 }
 
-static void from_tun(struct worker *w)
+static void from_tun(struct worker *w, struct tun_queue *q)
 {
 	size_t bytes = 0;
 
 	for (int i = 0; i < TUN_READS_MAX && bytes < TUN_READ_BYTES_MAX; i++) {
-		ssize_t n = tun_read(w->tun, w->packet, sizeof(w->packet) - SPLIT_TAILROOM);
+		ssize_t n = tun_read(q, w->packet, sizeof(w->packet) - SPLIT_TAILROOM);
 
-		if (n == -EBADFD)
+		if (n == -EBADFD) {
+			epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, q->fd, NULL);
 			tun_gone(w);
+		}
 		if (n < 0)
 			break;
 		bytes += (size_t)n;
@@ -381,46 +397,49 @@ static void from_udp(struct worker *w, int fd)
 
 /* ---- the thread ---- */
 
-static int watch(struct worker *w, int fd)
+/* Level-triggered: what waits already is seen at once.  NULL: the eventfd. */
+static int watch(int epoll_fd, int fd, struct source *source)
 {
-	struct epoll_event ev = {.events = EPOLLIN, .data.fd = fd};
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = source};
 
-	return fd < 0 || epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &ev) == 0 || errno == EEXIST
-		? 0
-		: -errno;
+	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &ev) == 0 || errno == EEXIST ? 0 : -errno;
 }
 
-/* The sockets of this worker.  Without them it is deaf, so it tries until it has them. */
-static void watch_sockets(struct worker *w)
+static bool owns(const struct worker *w, const struct source *s)
 {
-	int r = watch(w, w->udp->fd4), r6 = watch(w, w->udp->fd6);
+	return s->fd >= 0 && atomic_load_explicit(&s->owner, memory_order_acquire) == w->number;
+}
 
-	r = r < 0 ? r : r6;
+/* All sources of this worker.  Without one it is deaf, so it tries until it has them. */
+static void watch_sources(struct worker *w)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < w->path->n_sources; i++)
+		if (owns(w, &w->path->sources[i]))
+			r = min(r, watch(w->epoll_fd, w->path->sources[i].fd, &w->path->sources[i]));
 	if (r < 0)
-		log_limited(LOG_LEVEL_ERROR,
-			"epoll: cannot watch the sockets: %s; trying again every second",
+		log_limited(LOG_LEVEL_ERROR, "epoll: cannot watch %s; trying again every second",
 			strerror(-r));
 	w->deaf = r < 0;
 }
 
 /* Closed sockets leave epoll by themselves, but the control thread closes them only after this. */
-static void unwatch(struct worker *w, int fd)
+static void unwatch_sockets(struct worker *w)
 {
-	if (fd >= 0)
-		epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+	for (unsigned i = 0; i < w->path->n_sources; i++)
+		if (owns(w, &w->path->sources[i]) && !w->path->sources[i].tun)
+			epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, w->path->sources[i].fd, NULL);
 }
 
 /* Parked while the control thread changes the sockets.  False: the thread is to end. */
-static bool park(struct worker *w, unsigned number)
+static bool park(struct worker *w)
 {
 	struct path *p = w->path;
 	uint64_t unused;
 	bool stop;
 
-	if (w->udp) {
-		unwatch(w, w->udp->fd4);
-		unwatch(w, w->udp->fd6);
-	}
+	unwatch_sockets(w);
 	pthread_mutex_lock(&p->lock);
 	p->n_parked++;
 	pthread_cond_broadcast(&p->changed);
@@ -428,53 +447,104 @@ static bool park(struct worker *w, unsigned number)
 		pthread_cond_wait(&p->changed, &p->lock);
 	p->n_parked--;
 	stop = p->stop;
-	w->udp = p->udp ? &p->udp->queues[number] : NULL;
+	w->udp = p->udp ? &p->udp->queues[w->number] : NULL;
 	w->port = p->udp ? p->udp->port : 0;
 	pthread_mutex_unlock(&p->lock);
 	if (read(w->event_fd, &unused, sizeof(unused)) < 0 && errno != EAGAIN)
 		log_error("eventfd: %s", strerror(errno));
 	w->deaf = false;
-	if (w->udp && !stop)
-		watch_sockets(w);
+	if (!stop)
+		watch_sources(w);
 	return !stop;
 }
 
-static unsigned number_of(const struct worker *w)
+/*
+ * Between two batches: all that was read of a source has been sent.  The other one sees what waits
+ * as soon as it watches it.
+ */
+static void give(struct worker *w, struct source *s, unsigned to)
 {
-	unsigned i = 0;
+	struct path *p = w->path;
 
-	while (w->path->workers[i] != w)
-		i++;
-	return i;
+	if (epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, s->fd, NULL) < 0)
+		return; /* it was not watched: its turn comes again */
+	atomic_store_explicit(&s->owner, to, memory_order_release);
+	if (watch(p->workers[to]->epoll_fd, s->fd, s) == 0)
+		return;
+	atomic_store_explicit(&s->owner, w->number, memory_order_relaxed);
+	watch_sources(w);
+}
+
+static void balance(struct worker *w)
+{
+	struct path *p = w->path;
+	uint64_t busy_ns[array_size(p->sources)];
+	struct source *own[array_size(p->sources)];
+	bool goes[array_size(p->sources)];
+	unsigned n = 0, to;
+
+	for (unsigned i = 0; i < p->n_sources; i++) {
+		if (!owns(w, &p->sources[i]))
+			continue;
+		own[n] = &p->sources[i];
+		busy_ns[n] = own[n]->busy_ns;
+		n++;
+	}
+	balance_choose(&w->balance, w->now_ns, clock_ns(CLOCK_THREAD_CPUTIME_ID), p->loads, p->n,
+		w->number, busy_ns, n, goes, &to);
+	for (unsigned i = 0; i < n; i++) {
+		own[i]->busy_ns = 0;
+		if (goes[i])
+			give(w, own[i], to);
+	}
+}
+
+/* One batch of each source that has something. */
+static void serve(struct worker *w, const struct epoll_event events[], int n)
+{
+	uint64_t started_ns = w->now_ns;
+
+	for (int i = 0; i < n; i++) {
+		struct source *s = events[i].data.ptr;
+
+		if (!s)
+			continue;
+		if (s->tun)
+			from_tun(w, s->tun);
+		else
+			from_udp(w, s->fd);
+		if (w->path->balanced) {
+			uint64_t now_ns = clock_ns(CLOCK_BOOTTIME);
+
+			s->busy_ns += now_ns - w->now_ns;
+			w->now_ns = now_ns;
+		}
+	}
+	w->balance.busy_ns += w->now_ns - started_ns;
 }
 
 static void *run(void *arg)
 {
 	struct worker *w = arg;
-	unsigned number = number_of(w);
-	struct epoll_event events[4];
+	struct epoll_event events[16];
 	char name[16];
 
-	snprintf(name, sizeof(name), "worker %u", number);
+	snprintf(name, sizeof(name), "worker %u", w->number);
 	pthread_setname_np(pthread_self(), name);
-	while (park(w, number)) {
+	w->balance.start_ns = clock_ns(CLOCK_BOOTTIME);
+	while (park(w)) {
 		while (!atomic_load_explicit(&w->path->interrupt, memory_order_acquire)) {
 			int n = epoll_wait(
 				w->epoll_fd, events, array_size(events), w->deaf ? 1000 : -1);
 
 			if (unlikely(w->deaf))
-				watch_sockets(w);
+				watch_sources(w);
 			wg_worker_online(w->wg);
-			w->now_ns = boottime_ns();
-			for (int i = 0; i < n; i++) {
-				int fd = events[i].data.fd;
-
-				if (fd == w->tun->fd)
-					from_tun(w);
-				else if (fd != w->event_fd)
-					from_udp(w, fd);
-			}
+			w->now_ns = clock_ns(CLOCK_BOOTTIME);
+			serve(w, events, n);
 			wg_worker_offline(w->wg);
+			if (w->path->balanced && balance_due(&w->balance, w->now_ns))
+				balance(w);
 		}
 	}
 	return NULL;
@@ -499,6 +569,7 @@ static int worker_start(struct path *p, unsigned i)
 		return -ENOMEM;
 	p->workers[i] = w;
 	w->path = p;
+	w->number = i;
 	w->wg = wg_device_worker(p->config.device, i);
 	w->tun = &p->config.tun->queues[i];
 	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -509,11 +580,23 @@ static int worker_start(struct path *p, unsigned i)
 	if (r < 0)
 		return r;
 	join_init(&w->join, tun_join_flags(p->config.tun), write_joined, w);
-	if ((r = watch(w, w->event_fd)) < 0 || (r = watch(w, w->tun->fd)) < 0)
+	r = watch(w->epoll_fd, w->event_fd, NULL);
+	if (r < 0)
 		return r;
 	r = -pthread_create(&w->thread, NULL, run, w);
 	w->started = r == 0;
 	return r;
+}
+
+/* Those of the sockets have no descriptor yet. */
+static void make_sources(struct path *p)
+{
+	p->n_sources = 3 * p->n;
+	for (unsigned i = 0; i < p->n_sources; i++) {
+		p->sources[i].tun = i < p->n ? &p->config.tun->queues[i] : NULL;
+		p->sources[i].fd = i < p->n ? p->sources[i].tun->fd : -1;
+		atomic_init(&p->sources[i].owner, p->balanced ? 0 : i % p->n);
+	}
 }
 
 int path_new(const struct path_config *config, struct path **ret)
@@ -528,6 +611,8 @@ int path_new(const struct path_config *config, struct path **ret)
 		return -ENOMEM;
 	p->config = *config;
 	p->n = n;
+	p->balanced = n > 1 && !(config->without & FAST_PATH_BALANCE);
+	make_sources(p);
 	p->paused = true;
 	atomic_store(&p->interrupt, true);
 	pthread_mutex_init(&p->lock, NULL);
@@ -583,6 +668,10 @@ void path_resume(struct path *p, struct udp *udp)
 {
 	pthread_mutex_lock(&p->lock);
 	p->udp = udp;
+	for (unsigned i = 0; i < p->n; i++) {
+		p->sources[p->n + i].fd = udp ? udp->queues[i].fd4 : -1;
+		p->sources[2 * p->n + i].fd = udp ? udp->queues[i].fd6 : -1;
+	}
 	p->paused = false;
 	atomic_store_explicit(&p->interrupt, false, memory_order_release);
 	pthread_cond_broadcast(&p->changed);

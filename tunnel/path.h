@@ -3,7 +3,7 @@
  * sockets.
  *
  * Each worker runs to completion: TUN, split, seal, UDP; and UDP, open, join, TUN.  No queue, no
- * lock and no allocation a packet.  Handshake messages are handed to the device's queue; the
+ * lock and no allocation a packet.  Which worker serves which queue and socket: tunnel/balance.h.  Handshake messages are handed to the device's queue; the
  * control thread answers them.
  *
  * Locks: all functions are the control thread's.
@@ -19,6 +19,7 @@ struct path;
 struct path_config {
 	struct wg_device	*device;	/* with tun->n_queues workers */
 	struct tun		*tun;
+	unsigned		without;	/* FAST_PATH_BALANCE */
 	void			(*tun_gone)(void *arg); /* [any worker], once or more: the device was deleted */
 	void			*arg;
 };

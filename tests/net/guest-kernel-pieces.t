@@ -56,7 +56,7 @@ sys.exit(n < 100_000)' "$1"
 }
 
 turn=0
-for without in "" all tun-vnet tun-tso tun-uso join-tcp join-udp udp-gso udp-gro route-query tun-steering; do
+for without in "" all tun-vnet tun-tso tun-uso join-tcp join-udp udp-gso udp-gro route-query tun-steering balance; do
 	for workers in 1 2; do
 		# Either family below by turns, so that both meet each piece.
 		((turn++ & 1)) && at='[fd00:aa::2]:2222' || at=10.0.0.2:2222

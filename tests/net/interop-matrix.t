@@ -13,7 +13,7 @@ lab_pair
 
 go_dirs=("" "$GO_BACKPORTS" "$GO_SID")
 go_names=("Debian 12" "its backports" "Debian sid")
-pieces=("" all tun-vnet tun-tso tun-uso join-tcp join-udp udp-gso udp-gro route-query tun-steering)
+pieces=("" all tun-vnet tun-tso tun-uso join-tcp join-udp udp-gso udp-gro route-query tun-steering balance)
 head -c 3000000 /dev/urandom >/run/lab/data
 
 # Ten times 40 datagrams of 1,200 bytes and different content, 40 by one system call.  The receiver says when it has all

@@ -11,7 +11,7 @@ for workers in 1 2; do
 	done
 done
 turn=0
-for without in tun-vnet tun-tso tun-uso join-tcp join-udp udp-gso udp-gro route-query tun-steering; do
+for without in tun-vnet tun-tso tun-uso join-tcp join-udp udp-gso udp-gro route-query tun-steering balance; do
 	workers=$((1 + turn++ % 2))
 	variant "with workers=$workers without=$without [variants-peer]" peer.t \
 		GINNEL_WG_OPTIONS="--workers=$workers --without=$without"

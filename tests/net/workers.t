@@ -50,9 +50,10 @@ for _ in range(3):
     for s in sockets:
         s.sendto(b"\xff\xff\xff\xff", ("192.168.241.2", 7000))
 EOF
-in_order()
+# How many arrived; fails where the order does not hold.
+arrived()
 {
-	local receiver got
+	local receiver
 
 	rm -f /run/lab/ready
 	in_ns_exec b timeout 120 /usr/bin/python3 /run/lab/receive 6 >/run/lab/got 2>&1 &
@@ -60,9 +61,50 @@ in_order()
 	within 60 test -e /run/lab/ready
 	in_ns a timeout 120 /usr/bin/python3 /run/lab/send 6
 	wait $receiver || { cat /run/lab/got; return 1; }
-	got=$(cat /run/lab/got)
+	cat /run/lab/got
+}
+in_order()
+{
+	local got
+
+	got=$(arrived) || { echo "$got"; return 1; }
 	echo "$got of 24000 arrived"
 	((got == 24000))
+}
+
+# While other flows come and go, so that queues and sockets change their workers.  Some packets find a full queue then.
+in_order_under_load()
+{
+	local load got r
+
+	(for _ in 1 2 3; do iperf a b 192.168.241.2 -t 1 -P2 --bidir; sleep 0.2; done) >/dev/null 2>&1 &
+	load=$!
+	got=$(arrived)
+	r=$?
+	wait $load
+	echo "$got"
+	return $r
+}
+
+# worker_time DAEMON WORKER: hundredths of seconds of processor time that it has used.
+worker_time()
+{
+	local task
+
+	for task in /proc/"${wg_pid[$1]}"/task/*; do
+		[[ $(<"$task/comm") != "worker $2" ]] || awk '{ sub(/.*\) /, ""); print $12 + $13 }' "$task/stat"
+	done
+}
+
+# Data both ways is more than one worker can do: the second gets its part.
+both_work()
+{
+	for _ in {1..20}; do
+		iperf a b 192.168.241.2 -t 1 -P2 --bidir >/dev/null || return 1
+		(($(worker_time wg1 1) < 20)) || return 0
+	done
+	echo "worker 0: $(worker_time wg1 0), worker 1: $(worker_time wg1 1)"
+	return 1
 }
 
 sanitised() { grep -qa -e __asan_init -e __tsan_init "$WG"; }
@@ -85,6 +127,10 @@ for pair in "1 1" "2 2" "1 4" "4 2"; do
 		ok "$n1 and $n2 workers: bulk data flows: iperf3 $flags [bulk] [workers-any]" \
 			iperf a b 192.168.241.2 -t 1 $flags
 	done
+	if ((n1 > 1)); then
+		ok "$n1 workers: a busy one shares its work [worker-balance]" both_work
+		ok "$n1 and $n2 workers: and no flow is out of order meanwhile [worker-balance] [workers-any]" in_order_under_load
+	fi
 	if sanitised; then
 		((++tap_count))
 		echo "ok $tap_count - under bulk load a daemon takes less than 16 MB [memory-bulk] # SKIP a sanitizer's memory is not the program's"
