@@ -15,7 +15,8 @@ struct rd {
 
 static inline struct rd rd_of(const void *data, size_t len)
 {
-	return (struct rd){.at = data, .end = (const uint8_t *)data + len};
+	/* NULL and 0 are no bytes at all; C knows no NULL + 0. */
+	return (struct rd){.at = data, .end = len ? (const uint8_t *)data + len : data};
 }
 
 static inline size_t rd_left(const struct rd *r)
