@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
+#include <netinet/udp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -24,6 +25,7 @@
 #define TUN_READ_BYTES_MAX (3u << 16)
 #define SEND_BUFFER (192u << 10)
 #define DATAGRAM_MAX 65507
+#define NESTED_TTL 16 /* hops that being carried once more costs: three times, of the usual 64 */
 
 /* What the worker collects before one system call sends it. */
 struct outbox {
@@ -119,7 +121,8 @@ static void flush(struct worker *w)
  * Room for one more datagram of this run.  It joins the last message if that goes to the same place
  * and its datagrams were all of one length so far; else it starts one of its own.
  */
-static uint8_t *reserve(struct worker *w, const struct wg_tx_run *run, uint8_t tos, size_t len)
+static uint8_t *reserve(
+	struct worker *w, const struct wg_tx_run *run, uint8_t tos, uint8_t ttl, size_t len)
 {
 	struct outbox *o = &w->out;
 	struct udp_message *m;
@@ -127,7 +130,7 @@ static uint8_t *reserve(struct worker *w, const struct wg_tx_run *run, uint8_t t
 	if (len > sizeof(o->data) - o->len)
 		flush(w);
 	m = o->n ? &o->messages[o->n - 1] : NULL;
-	if (m && m->tos == tos && len <= m->segment && m->len % m->segment == 0 &&
+	if (m && m->tos == tos && m->ttl == ttl && len <= m->segment && m->len % m->segment == 0 &&
 		o->peers[o->n - 1] == run->peer && wg_endpoint_equal(m->to, &run->endpoint)) {
 		m->len += (uint32_t)len;
 	} else {
@@ -140,45 +143,68 @@ static uint8_t *reserve(struct worker *w, const struct wg_tx_run *run, uint8_t t
 			.data = o->data + o->len,
 			.len = (uint32_t)len,
 			.segment = (uint32_t)len,
-			.tos = tos};
+			.tos = tos,
+			.ttl = ttl};
 		o->n++;
 	}
 	o->len += len;
 	return o->data + o->len - len;
 }
 
-/*
- * Our own outer packet came back: the route to the endpoint leads into the tunnel.  Too long for it,
- * it comes in fragments, of which the first tells; those behind it are shorter, and come back as
- * whole packets.
- */
-static bool is_loop(const struct worker *w, const uint8_t *packet, size_t len,
-	const struct wg_endpoint *to)
+/* The UDP header of a packet, or of its first fragment, with four bytes behind it; NULL: none. */
+static const uint8_t *udp_header(const uint8_t *packet, size_t len)
 {
-	const uint8_t *end = packet + len, *udp, *dst;
+	const uint8_t *end = packet + len, *udp;
 	uint8_t protocol;
 
 	if (packet[0] >> 4 == 4) {
 		udp = packet + (size_t)(packet[0] & 15) * 4;
-		dst = packet + 16;
 		protocol = packet[9];
-		if (to->dst.family != AF_INET || memcmp(dst, to->dst.bytes, 4) ||
-			get_be16(packet + 6) & IP_OFFMASK)
-			return false;
+		if (get_be16(packet + 6) & IP_OFFMASK)
+			return NULL;
 	} else {
 		udp = packet + sizeof(struct ip6_hdr);
-		dst = packet + 24;
 		protocol = packet[6];
-		if (to->dst.family != AF_INET6 || memcmp(dst, to->dst.bytes, 16))
-			return false;
 		if (protocol == IPPROTO_FRAGMENT && udp + sizeof(struct ip6_frag) <= end &&
 			!(get_be16(udp + 2) & ~7)) {
 			protocol = udp[0];
 			udp += sizeof(struct ip6_frag);
 		}
 	}
-	return protocol == IPPROTO_UDP && udp + 4 <= end && get_be16(udp) == w->port &&
+	return protocol == IPPROTO_UDP && udp + sizeof(struct udphdr) + 4 <= end ? udp : NULL;
+}
+
+static bool goes_to(const uint8_t *packet, const uint8_t *udp, const struct wg_endpoint *to)
+{
+	bool v4 = packet[0] >> 4 == 4;
+
+	return to->dst.family == (v4 ? AF_INET : AF_INET6) &&
+	       !memcmp(packet + (v4 ? 16 : 24), to->dst.bytes, v4 ? 4 : 16) &&
 	       get_be16(udp + 2) == to->dst.port;
+}
+
+/*
+ * The hop limit of what carries this packet: 0, the system's, unless it is an outer packet of ours
+ * that comes back to be carried once more.  That is how one peer is reached through another, and it
+ * is a loop where the route to the endpoint leads into the tunnel, or where each of two peers is to
+ * be reached through the other, as both may pretend: -ELOOP.  A lower limit each time tells how
+ * deep we are.  Too long for the tunnel, such a packet comes in fragments, of which the first
+ * tells; those behind it are shorter, and come back as whole packets.
+ */
+static int carrier_ttl(
+	const struct worker *w, const uint8_t *packet, size_t len, const struct wg_endpoint *to)
+{
+	const uint8_t *udp = udp_header(packet, len);
+	uint32_t type;
+	int ttl;
+
+	if (likely(!udp || get_be16(udp) != w->port))
+		return 0;
+	type = get_le32(udp + sizeof(struct udphdr));
+	if (type < WG_MESSAGE_INITIATION || type > WG_MESSAGE_DATA)
+		return 0;
+	ttl = packet[0] >> 4 == 4 ? packet[8] : packet[7];
+	return goes_to(packet, udp, to) || ttl <= NESTED_TTL ? -ELOOP : ttl - NESTED_TTL;
 }
 
 static void unreachable(struct worker *w, const uint8_t *packet, size_t len)
@@ -221,6 +247,8 @@ static void stage(struct worker *w, struct wg_peer *peer, struct split *s)
 /* Seal what is left of the super-packet, a reservation at a time. */
 static void seal(struct worker *w, struct wg_peer *peer, struct split *s, uint8_t tos)
 {
+	int ttl = 0;
+
 	while (s->next < s->n) {
 		unsigned n = min(s->n - s->next, (unsigned)WG_BATCH_MAX);
 		struct wg_tx_run run;
@@ -238,7 +266,9 @@ static void seal(struct worker *w, struct wg_peer *peer, struct split *s, uint8_
 				s->n - s->next, peer, s->packet, s->len);
 			return;
 		}
-		if (!s->next && is_loop(w, s->packet, s->len, &run.endpoint)) {
+		if (!s->next)
+			ttl = carrier_ttl(w, s->packet, s->len, &run.endpoint);
+		if (unlikely(ttl < 0)) {
 			drop_inner(w, WG_DROP_LOOP, s->n, peer, s->packet, s->len);
 			log_limited(LOG_LEVEL_ERROR,
 				"udp: the route to a peer's endpoint leads into the tunnel itself");
@@ -254,7 +284,7 @@ static void seal(struct worker *w, struct wg_peer *peer, struct split *s, uint8_
 				continue;
 			}
 			wg_tx_seal(w->wg, &run, i, packet, padded,
-				reserve(w, &run, tos, padded + WG_DATA_OVERHEAD));
+				reserve(w, &run, tos, (uint8_t)ttl, padded + WG_DATA_OVERHEAD));
 			bytes += padded + WG_DATA_OVERHEAD;
 		}
 		wg_tx_sent(w->wg, &run, bytes);

@@ -14,8 +14,7 @@
 #define RUN_BYTES_MAX 65507	 /* payload of one IPv4 message, and of an IPv6 one */
 #define PATH_RETRY_NS (10ull * 1000000000)
 #define WAIT_MS 5		 /* for a full socket buffer, once per udp_send() */
-#define CONTROL_LEN                                                                                \
-	(CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(int)))
+#define CONTROL_LEN (CMSG_SPACE(sizeof(struct in6_pktinfo)) + 3 * CMSG_SPACE(sizeof(int)))
 
 union sockaddr_any {
 	struct sockaddr		any;
@@ -607,7 +606,7 @@ static void fill_header(struct piece *p, struct msghdr *h, bool with_source)
 {
 	const struct wg_endpoint *e = p->m->to;
 	bool v6 = e->dst.family == AF_INET6;
-	int tos = p->m->tos;
+	int tos = p->m->tos, ttl = p->m->ttl;
 
 	memset(&p->name, 0, sizeof(p->name));
 	memset(p->control, 0, sizeof(p->control));
@@ -644,6 +643,10 @@ static void fill_header(struct piece *p, struct msghdr *h, bool with_source)
 		put_control(h, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
 	else if (tos)
 		put_control(h, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
+	if (ttl && v6)
+		put_control(h, IPPROTO_IPV6, IPV6_HOPLIMIT, &ttl, sizeof(ttl));
+	else if (ttl)
+		put_control(h, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl));
 	if (n_datagrams(p->len, p->segment) > 1) {
 		uint16_t segment = (uint16_t)p->segment;
 

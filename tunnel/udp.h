@@ -142,6 +142,7 @@ struct udp_message {
 	uint32_t			 len;
 	uint32_t			 segment;	/* datagrams are this long, the last may be shorter; >= len: one datagram */
 	uint8_t				 tos;
+	uint8_t				 ttl;		/* or hop limit; 0: the system's */
 	/* out */
 	bool				 source_refused;	/* the endpoint's source does not work and was left out: forget it */
 	int				 error;			/* 0, or why (the last) datagrams of it were not sent */

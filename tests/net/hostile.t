@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """A stranger's bytes on the UDP port and a clumsy client's on the socket: nothing crashes, nothing grows without bound,
-and a session that was there goes on."""
+and a session that was there goes on.  And peers that lead the daemon in circles."""
 import os
 import random
 import socket
@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lab  # noqa: E402
 import wgpeer as w  # noqa: E402
 from lab import ok, same  # noqa: E402
-from wire import Wire  # noqa: E402
+from wire import INNER, PORT, Wire  # noqa: E402
 
 
 def datagrams(rng, p, n):
@@ -150,12 +150,74 @@ def uapi(wire, rng):
     ok(lab.wait_for(lambda: fds() < 60), "no descriptor is left behind: %d are open [uapi-eof]" % fds())
 
 
+def carried(wire, carrier, inner):
+    """The datagram that the daemon sends to an endpoint inside carrier's tunnel, as its UDP payload."""
+    for _ in range(20):
+        got = carrier.recv_data()
+        if got is None:
+            return None
+        plain = got[1][:w.inner_length(got[1])]
+        if plain[0] >> 4 == 4 and plain[9] == 17 and plain[16:20] == socket.inet_aton(inner):
+            return plain[28:]
+    return None
+
+
+def nested(wire, rng):
+    """Peers that are reached through other peers: one that is, and two that pretend to be, each through the other."""
+    d = wire.d
+    a, b = wire.peer(), wire.peer()
+    a.handshake()
+    d.set("public_key=" + b.key.public.hex(), "endpoint=%s:7777" % a.inner)
+    b.push_only()
+    b.consume_initiation(carried(wire, a, a.inner))
+
+    def back(m):
+        a.send(a.session.data(w.udp(a.inner, INNER, 7777, PORT, m)))
+    back(b.response())
+    kind, plain = None, b""
+    while kind != "data":
+        m = carried(wire, a, a.inner)
+        kind, plain = w.kind(m), b.open(m)[1]
+    ok(b"token" in plain, "a peer is reached through another's tunnel [loop-nested]", plain)
+    back(b.session.data(b.packet(b"through a")))
+    same(wire.arrived(), b"through a", "and heard through it [loop-nested]")
+
+    b.sock = a.sock
+    b.handshake()
+
+    def into():
+        fields = lab.run("ip -n d -s -o link show dev wg1").split("TX:")[1].split("\\")[1].split()
+        return int(fields[0])
+    good = wire.peer()
+    good.handshake()
+    # Both in one burst: either moves its carrier to where the burst comes from, and then what it carries comes out.
+    pair = [x.session.data(w.udp(x.inner, INNER, 7777, PORT, y.session.data())) for x, y in ((a, b), (b, a))]
+    a.sock.sendmsg([b"".join(pair)], [(socket.IPPROTO_UDP, 103, struct.pack("H", len(pair[0])))], 0, a.endpoint)
+    moved = lab.wait_for(lambda: [x.stats()["endpoint"] for x in (a, b)] == ["%s:7777" % x.inner for x in (b, a)])
+    ok(moved, "two peers place each other's endpoint in their own tunnel [loop-nested]", a.stats(), b.stats())
+    for size, most in ((100, 70000), (1350, 300000)):
+        before = into()
+        for _ in range(10):
+            wire.source.sendto(bytes(size), (a.inner, 9))
+        lab.wait_for(lambda: into() - before >= 10 * size)
+        # What still goes round would go round for ever, and more of it every time.
+        seen = [into()]
+        while len(seen) < 3 or seen[-1] != seen[-2]:
+            time.sleep(0.3)
+            seen.append(into())
+            if seen[-1] - before > most:
+                break
+        ok(10 * size <= seen[-1] - before <= most, "ten packets of %d bytes between them cause %d bytes and no more [loop-nested]"
+           % (size, seen[-1] - before))
+    ok(good.works(), "and others go on [loop-nested]")
+
+
 def test():
     seed = int(os.environ.get("SEED", random.SystemRandom().randrange(2**32)))
     lab.note("SEED=%d" % seed)
     rng = random.Random(seed)
     wire = Wire()
-    for part in (udp, bulk, uapi):
+    for part in (udp, bulk, nested, uapi):
         t = time.monotonic()
         part(wire, rng)
         lab.note("%s: %.1f s" % (part.__name__, time.monotonic() - t))

@@ -271,6 +271,58 @@ static void tos_travels(void)
 	udp_free(b);
 }
 
+/* The hop limit of the next datagram on ${fd}. */
+static int ttl_of_next(int fd, bool v6)
+{
+	_Alignas(struct cmsghdr) uint8_t control[512];
+	uint8_t data[2000];
+	struct iovec iov = {data, sizeof(data)};
+	struct msghdr h = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control)};
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	int ttl = -1;
+
+	CHECK_EQ(poll(&p, 1, 60000), 1);
+	CHECK(recvmsg(fd, &h, 0) >= 0);
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&h); c; c = CMSG_NXTHDR(&h, c))
+		if (v6 ? c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT
+		       : c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL)
+			memcpy(&ttl, CMSG_DATA(c), sizeof(ttl));
+	return ttl;
+}
+
+static void ttl_travels(void)
+{
+	struct udp *a = open_or_fail(0, 1), *b = open_or_fail(0, 1);
+	int one = 1;
+
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		const char *where = v6 ? "::1" : "127.0.0.1";
+		int fd = v6 ? b->queues[0].fd6 : b->queues[0].fd4, usual;
+		struct wg_endpoint e = to(where, b->port);
+		struct udp_message m[3];
+
+		memcpy(e.src, addr(where, 0).bytes, 16);
+		CHECK_EQ(setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
+				 v6 ? IPV6_RECVHOPLIMIT : IP_RECVTTL, &one, sizeof(one)),
+			0);
+		for (unsigned i = 0; i < 3; i++) {
+			m[i] = message(&e, 1000 + i, 0);
+			m[i].tos = 2;
+			m[i].ttl = i == 1 ? 7 : 0;
+		}
+		CHECK_EQ(udp_send(&a->queues[0], m, 3), 0);
+		usual = ttl_of_next(fd, v6);
+		CHECK(usual > 7);
+		CHECK_EQ(ttl_of_next(fd, v6), 7);
+		CHECK_EQ(ttl_of_next(fd, v6), usual);
+	}
+	udp_free(a);
+	udp_free(b);
+}
+
 static void ports(void)
 {
 	for (unsigned workers = 1; workers <= 3; workers++) {
@@ -835,6 +887,8 @@ int main(void)
 	test_run("a source that is gone is left out once and said so [sticky-source-gone]", source_gone);
 	test_run("IPv4 and IPv6 alternate without leaving traces in each other [udp-families]", families_alternate);
 	test_run("TOS and traffic class travel with every datagram [udp-tos]", tos_travels);
+	test_run("a hop limit of its own is one datagram's, with source and TOS [loop-nested]",
+		ttl_travels);
 	test_run("all sockets share a port, and nobody else gets it [udp-port]", ports);
 	test_run("a port of which one family is taken is refused [udp-port] [sock-port-busy]", port_half_used);
 	test_run("a bad number of workers is refused", bad_configs);
