@@ -31,6 +31,7 @@
 	X(ctl_kind, CTL_KIND_LIST, PUBLIC, ENUM)                                                         \
 	X(ctl_message, CTL_MESSAGE_LIST, PUBLIC, ENUM)                                                   \
 	X(fast_path, FAST_PATH_LIST, PUBLIC, FLAGS)                                                      \
+	X(fast_path_why, FAST_PATH_WHY_LIST, PUBLIC, ENUM)                                               \
 	X(flags_boundary, FLAGS_BOUNDARY_LIST, INTERNAL, ENUM)                                           \
 	X(index_type, INDEX_TYPE_LIST, INTERNAL, ENUM)                                                   \
 	X(log_level, LOG_LEVEL_LIST, PUBLIC, ENUM)                                                       \

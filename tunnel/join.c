@@ -1,6 +1,7 @@
 #include "tunnel/join.h"
 #include "base/log.h"
 #include "tunnel/checksum.h"
+#include "tunnel/fast_path.h"
 #include "tunnel/split.h"
 
 #include <errno.h>
@@ -315,6 +316,8 @@ static void write_merged(struct join *j, const struct join_unit *u)
 		/* This kernel does not take what it promised: from here on as they came. */
 		log_info("tun: the kernel refuses merged packets: single ones from now on protocol=%s",
 			kind == JOIN_TCP ? "tcp" : "udp");
+		fast_path_fell_back(kind == JOIN_TCP ? FAST_PATH_JOIN_TCP : FAST_PATH_JOIN_UDP,
+			FAST_PATH_KERNEL, -r);
 		j->flags &= ~kind;
 		memcpy(first->data, saved, u->headers);
 		write_pieces(j, u);

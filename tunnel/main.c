@@ -147,6 +147,8 @@ static void log_without(unsigned without)
 	cleanup(buf_done) struct buf names = buf_of_max(512);
 
 	flags_format(&fast_path_enum, without, &names);
+	fast_path_fell_back(without & FAST_PATH_TUN_VNET ? without | FAST_PATH_WITH_VNET : without,
+		FAST_PATH_EXCLUDED, 0);
 	if (without)
 		log_info("daemon: parts of the fast path are off without=\"%s\"", buf_str(&names));
 }

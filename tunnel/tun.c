@@ -26,12 +26,15 @@ static int ioctl_errno(int fd, unsigned long request, void *arg)
 static unsigned find_offloads(int fd)
 {
 	static const struct {
-		unsigned bits;
+		unsigned bits, pieces;
 		const char *what;
 	} steps[] = {
-		{TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6, "TCP segmentation"},
-		{TUN_F_TSO_ECN, "TCP segmentation with ECN"},
-		{TUN_F_USO4 | TUN_F_USO6, "UDP segmentation"},
+		{TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6,
+			FAST_PATH_TUN_TSO | FAST_PATH_TUN_USO | FAST_PATH_JOIN_UDP,
+			"TCP segmentation"},
+		{TUN_F_TSO_ECN, 0, "TCP segmentation with ECN"},
+		{TUN_F_USO4 | TUN_F_USO6, FAST_PATH_TUN_USO | FAST_PATH_JOIN_UDP,
+			"UDP segmentation"},
 	};
 	unsigned taken = 0;
 
@@ -40,6 +43,7 @@ static unsigned find_offloads(int fd)
 			taken |= steps[i].bits;
 			continue;
 		}
+		fast_path_fell_back(steps[i].pieces, FAST_PATH_KERNEL, errno);
 		log_info("tun: the kernel does not offer %s: %s", steps[i].what, strerror(errno));
 		if (i == 0)
 			break;
@@ -153,6 +157,8 @@ int tun_open(const char *name, unsigned queues, unsigned without, struct tun **r
 		if (r < 0)
 			log_info("tun: flows cannot be held to one worker, and may get out of order once: %s",
 				strerror(-r));
+		if (r < 0)
+			fast_path_fell_back(FAST_PATH_TUN_STEERING, FAST_PATH_KERNEL, -r);
 	}
 	*ret = steal(t);
 	return 0;
@@ -199,10 +205,12 @@ int tun_adopt(const int fds[], unsigned n, unsigned without, struct tun **ret)
 	}
 	t->n_queues = n;
 	t->vnet_hdr = t->queues[0].vnet_hdr;
-	if (t->vnet_hdr)
+	if (t->vnet_hdr) {
 		take_offloads(t, fds[0], without);
-	else
+	} else {
 		log_info("tun: the adopted device has no virtio header: single packets only");
+		fast_path_fell_back(FAST_PATH_WITH_VNET, FAST_PATH_DEVICE, 0);
+	}
 	/* From here on nothing fails: the caller keeps the descriptors on an error. */
 	for (unsigned i = 0; i < n; i++)
 		t->queues[i].fd = fds[i];

@@ -68,8 +68,9 @@ static int set_options(int fd, int family, const struct udp_config *config)
 	(void)set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES);
 	(void)set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, BUFFER_BYTES);
 	/* Without it (before Linux 5.0) every datagram comes alone. */
-	if (!(config->without & FAST_PATH_UDP_GRO))
-		(void)set_int(fd, IPPROTO_UDP, UDP_GRO, 1);
+	r = config->without & FAST_PATH_UDP_GRO ? 0 : set_int(fd, IPPROTO_UDP, UDP_GRO, 1);
+	if (r < 0)
+		fast_path_fell_back(FAST_PATH_UDP_GRO, FAST_PATH_KERNEL, -r);
 	return 0;
 }
 
@@ -139,6 +140,11 @@ static int open_family(struct udp *u, int family, const struct udp_config *confi
 			return errno == EPERM || errno == EACCES || errno == EPROTONOSUPPORT
 				? -EAFNOSUPPORT
 				: -errno;
+		r = getsockopt(*fd, IPPROTO_UDP, UDP_SEGMENT, &segment, &segment_len);
+		if (r < 0)
+			fast_path_fell_back(FAST_PATH_UDP_GSO, FAST_PATH_KERNEL, errno);
+		*(family == AF_INET6 ? &q->gso6 : &q->gso4) =
+			r == 0 && !(config->without & FAST_PATH_UDP_GSO);
 		r = set_options(*fd, family, config);
 		if (r == 0 && i > 0)
 			r = set_int(*fd, SOL_SOCKET, SO_REUSEPORT, 1);
@@ -155,9 +161,6 @@ static int open_family(struct udp *u, int family, const struct udp_config *confi
 			r = set_int(*fd, SOL_SOCKET, SO_REUSEPORT, 1);
 		if (r < 0)
 			return r;
-		*(family == AF_INET6 ? &q->gso6 : &q->gso4) =
-			!(config->without & FAST_PATH_UDP_GSO) &&
-			getsockopt(*fd, IPPROTO_UDP, UDP_SEGMENT, &segment, &segment_len) == 0;
 	}
 	return 0;
 }
@@ -206,8 +209,10 @@ static void open_routes(struct udp_queue *q, const struct udp *u, unsigned witho
 	if (without & FAST_PATH_ROUTE_QUERY)
 		return;
 	q->routes_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	if (q->routes_fd < 0)
+	if (q->routes_fd < 0) {
+		fast_path_fell_back(FAST_PATH_ROUTE_QUERY, FAST_PATH_KERNEL, errno);
 		log_limited(LOG_LEVEL_INFO, "udp: cannot ask for routes: %s", strerror(errno));
+	}
 }
 
 int udp_open(const struct udp_config *config, struct udp **ret)
@@ -221,6 +226,7 @@ int udp_open(const struct udp_config *config, struct udp **ret)
 	u = calloc(1, sizeof(*u));
 	if (!u)
 		return -ENOMEM;
+	fast_path_tried_again(FAST_PATH_UDP_GSO | FAST_PATH_UDP_GRO);
 	u->n_queues = config->workers;
 	u->mark = config->mark;
 	u->control.routes_fd = -1;
@@ -252,6 +258,7 @@ int udp_open(const struct udp_config *config, struct udp **ret)
 	if (config->bind.device[0])
 		u->device_ifindex = device_of(r4 < 0 ? u->queues[0].fd6 : u->queues[0].fd4);
 
+	fast_path_tried_again(FAST_PATH_ROUTE_QUERY);
 	max_segments = probe_max_segments();
 	for (unsigned i = 0; i < u->n_queues; i++) {
 		u->queues[i].max_segments = max_segments;
@@ -547,8 +554,11 @@ static struct udp_path *paths_for(struct udp_queue *q, const struct wg_addr *dst
 	return &q->paths[(hash >> 16) * UDP_PATHS_TOGETHER % UDP_PATHS_MAX];
 }
 
-/* Segments this long, and longer ones, cannot go there as runs.  Another path may be forgotten. */
-static void path_refused(struct udp_queue *q, const struct wg_addr *dst, uint32_t segment)
+/*
+ * Segments this long, and longer ones, cannot go there as runs: errno ${why}.  Another path may be
+ * forgotten.
+ */
+static void path_refused(struct udp_queue *q, const struct wg_addr *dst, uint32_t segment, int why)
 {
 	struct udp_path *set = paths_for(q, dst), *p = NULL, *oldest = &set[0];
 
@@ -567,6 +577,7 @@ static void path_refused(struct udp_queue *q, const struct wg_addr *dst, uint32_
 	p->dst = *dst;
 	p->segment = min(p->segment, segment);
 	p->until_ns = now_ns() + PATH_RETRY_NS;
+	fast_path_fell_back(FAST_PATH_UDP_GSO, FAST_PATH_PATHS, why);
 }
 
 static bool path_takes_runs(struct udp_queue *q, const struct wg_addr *dst, uint32_t segment)
@@ -757,13 +768,13 @@ static void send_failed(struct udp_queue *q, struct batch *b, int fd, struct pie
 			log_info("udp: the kernel cannot segment on the way to a peer: single datagrams family=%s",
 				b->family == AF_INET6 ? "ipv6" : "ipv4");
 		q->told_no_runs = true;
-		path_refused(q, &p->m->to->dst, 0);
+		path_refused(q, &p->m->to->dst, 0, -r);
 		send_in_pieces(q, b, fd, p);
 	} else if (run && (r == -EMSGSIZE || r == -EINVAL)) {
 		/* A segment does not fit the path; alone, it is fragmented. */
 		log_limited(LOG_LEVEL_VERBOSE, "udp: a path refuses runs bytes=%u: %s", p->segment,
 			strerror(-r));
-		path_refused(q, &p->m->to->dst, p->segment);
+		path_refused(q, &p->m->to->dst, p->segment, -r);
 		send_in_pieces(q, b, fd, p);
 	} else {
 		drop_piece(q, p, r);

@@ -658,6 +658,7 @@ static void narrow(void)
 	struct udp *a, *b;
 	struct udp_config c = {.workers = 1};
 	struct ifreq ifr = {.ifr_name = "lo", .ifr_mtu = 1280};
+	struct fast_path_piece pieces[FAST_PATH_COUNT];
 
 	DEMAND(ioctl(socket(AF_INET, SOCK_DGRAM, 0), SIOCSIFMTU, &ifr) == 0);
 	DEMAND(udp_open(&c, &a) == 0 && udp_open(&c, &b) == 0);
@@ -703,6 +704,13 @@ static void narrow(void)
 		refused = a->queues[0].counters.refused_runs;
 		DEMAND(udp_send(&a->queues[0], &m, 1) == 0);
 		DEMAND(a->queues[0].counters.refused_runs == refused + 1);
+	}
+	fast_path_state(pieces);
+	for (unsigned i = 0; i < FAST_PATH_COUNT; i++) {
+		if (pieces[i].piece != FAST_PATH_UDP_GSO)
+			continue;
+		DEMAND(pieces[i].why == FAST_PATH_PATHS && pieces[i].error != 0);
+		DEMAND(pieces[i].times == 4 && pieces[i].last_real_ns >= pieces[i].since_real_ns);
 	}
 	udp_free(a);
 	udp_free(b);
@@ -899,7 +907,9 @@ int main(void)
 	test_run("empty datagrams travel, oversized ones are dropped alone", empty_and_long);
 	test_run("one family is enough, none is not [udp-one-family] [sock-no-v6]", missing_families);
 	if (own_namespace) {
-		test_run("a path too narrow for runs gets single datagrams, for a while [udp-narrow] [sock-gso-fallback]", narrow_path);
+		test_run("a path too narrow for runs gets single datagrams, for a while "
+			 "[udp-narrow] [sock-gso-fallback] [fast-path-state]",
+			narrow_path);
 		test_run("more narrow paths than are remembered lose nothing [udp-narrow]", many_paths);
 		test_run("a hundred narrow paths are each refused once only [udp-narrow]", several_paths);
 		test_run("the mark is on every socket, and changes live [udp-mark]", marks);
