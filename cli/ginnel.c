@@ -20,6 +20,7 @@ struct settings {
 static const struct {
 	const char *verb, *program;
 } programs[] = {
+	{"conf", "ginnel-conf"},
 	{"lab", "ginnel-lab"},
 	{"wg", "ginnel-wg"},
 };
@@ -129,6 +130,17 @@ static const struct cmd enum_commands[] = {
 	{"lock", .run = enum_lock, .help = "print TYPE=VALUE=NAME for every member of every type"},
 };
 
+static const struct cmd conf_commands[] = {
+	{"check", .operands = "NAME", .raw = true, .run = run_program,
+		.help = "say what is wrong with a tunnel's file"},
+	{"apply", .operands = "NAME", .raw = true, .run = run_program,
+		.help = "make the running tunnel what its file says"},
+	{"watch", .operands = "NAME", .raw = true, .run = run_program,
+		.help = "look up the names of peers again that fall silent"},
+	{"down", .operands = "NAME", .raw = true, .run = run_program,
+		.help = "take away rules that do not go with the interface"},
+};
+
 static const struct cmd lab_commands[] = {
 	{"up", .raw = true, .run = run_program,
 		.help = "make the hosts a and b, join them, start and configure the tunnel"},
@@ -144,6 +156,8 @@ static const struct cmd lab_commands[] = {
 static const struct cmd commands[] = {
 	{"wg", .operands = "[ARGUMENT...]", .raw = true, .run = run_program,
 		.help = "run a WireGuard tunnel in user space: ginnel-wg"},
+	{"conf", CMD_COMMANDS(conf_commands),
+		.help = "configure a tunnel from its file, as wg-quick writes it: ginnel-conf"},
 	{"lab", CMD_COMMANDS(lab_commands),
 		.help = "two hosts with a tunnel between them, to play and test with: ginnel-lab"},
 	{"enum", CMD_COMMANDS(enum_commands),

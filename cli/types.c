@@ -3,8 +3,9 @@
 #include "base/ctl.h"
 #include "base/log.h"
 #include "base/value.h"
-#include "ctl/protocol.h"
+#include "conf/file.h"
 #include "crypto/aead.h"
+#include "ctl/protocol.h"
 #include "tunnel/fast_path.h"
 #include "tunnel/options.h"
 #include "wg/cookie.h"
@@ -26,6 +27,7 @@
  */
 #define TYPES(X)                                                                                   \
 	X(aead_backend, AEAD_BACKEND_LIST, PUBLIC, ENUM)                                                 \
+	X(conf_left, CONF_LEFT_LIST, PUBLIC, FLAGS)                                                      \
 	X(cookie_verdict, COOKIE_VERDICT_LIST, PUBLIC, ENUM)                                             \
 	X(ctl_item, CTL_ITEM_LIST, PUBLIC, ENUM)                                                         \
 	X(ctl_kind, CTL_KIND_LIST, PUBLIC, ENUM)                                                         \

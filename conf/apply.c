@@ -1,0 +1,232 @@
+#include "conf/apply.h"
+
+#include "base/log.h"
+#include "conf/client.h"
+#include "conf/endpoints.h"
+#include "conf/net.h"
+#include "conf/resolve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#define REQUEST_MAX ((size_t)64 << 20)
+#define VALID_MARK "/proc/sys/net/ipv4/conf/all/src_valid_mark"
+
+/* The mark of the tunnel's own packets; with a default route through it they must have one. */
+static uint32_t mark_of(const struct conf_file *c)
+{
+	if (!c->fwmark && c->table == CONF_TABLE_AUTO && (conf_takes_all(c, AF_INET) || conf_takes_all(c, AF_INET6)))
+		return APPLY_TABLE_DEFAULT;
+	return c->fwmark;
+}
+
+/* ---- the daemon ---- */
+
+/* One address for each endpoint, the first of a name's. */
+static int find_endpoints(const struct conf_file *c, const struct endpoint_rows *before, struct wanted_endpoint *ret)
+{
+	int unreachable = 0;
+
+	for (size_t i = 0; i < c->n_peers; i++) {
+		const struct endpoint *e = &c->peers[i].endpoint;
+		const struct endpoint_row *row = endpoints_row(before, c->peers[i].public_key);
+		cleanup(buf_done) struct buf text = buf_of_max(sizeof(ret->text));
+		struct sockaddr_storage addresses[RESOLVE_MAX];
+		size_t n = 0;
+		int r;
+
+		if (!e->host[0])
+			continue;
+		ret[i].unchanged = row && !strcmp(row->endpoint.host, e->host) && row->endpoint.port == e->port;
+		/* Where no server answers, each more name would cost its patience once more. */
+		r = e->is_name && unreachable ? unreachable : resolve(e, addresses, &n);
+		if (r) {
+			log_error("%s cannot be resolved: %s; ginnel-conf watch goes on trying", e->host,
+				resolve_error(r));
+			if (resolve_unreachable(r))
+				unreachable = r;
+			continue;
+		}
+		text_put_address(&addresses[0], &text);
+		memcpy(ret[i].text, buf_str(&text), text.len + 1);
+	}
+	return 0;
+}
+
+static const char *daemon_error(int r)
+{
+	switch (-r) {
+	case ENOENT:
+	case ECONNREFUSED:
+		return "no daemon serves it: start ginnel-wg first";
+	case EACCES:
+		return "its socket may not be opened: run this as root, or as who runs the daemon";
+	case EADDRINUSE:
+		return "the port is in use";
+	case EBADMSG:
+		return "the daemon's answer cannot be understood";
+	default:
+		return strerror(-r);
+	}
+}
+
+/* ${ret_mark}: the one that the daemon had before. */
+static int apply_to_daemon(const char *name, const struct conf_file *c, uint32_t *ret_mark)
+{
+	cleanup(endpoint_rows_done) struct endpoint_rows before = {0};
+	cleanup(free_ptr) struct wanted_endpoint *endpoints = calloc(max(c->n_peers, (size_t)1), sizeof(*endpoints));
+	cleanup(running_freep) struct running *running = NULL;
+	cleanup(buf_done) struct buf request = buf_of_max(REQUEST_MAX);
+	struct difference d;
+	int r;
+
+	endpoints_load(name, &before);
+	r = endpoints ? find_endpoints(c, &before, endpoints) : -ENOMEM;
+	if (r == 0)
+		r = client_get(name, &running);
+	if (r == 0)
+		r = difference(c, mark_of(c), endpoints, running, &request, &d);
+	if (r == 0 && request.len)
+		r = client_set(name, &request);
+	if (r < 0) {
+		log_error("cannot configure %s: %s", name, daemon_error(r));
+		return r;
+	}
+	*ret_mark = running->fwmark;
+	log_info("configured %s: peers=%zu added=%u changed=%u removed=%u%s", name, c->n_peers, d.added, d.changed,
+		d.removed, d.interface ? " interface=changed" : "");
+	r = endpoints_save(name, c);
+	if (r < 0)
+		log_error("cannot write %s/%s.endpoints: %s; names are not watched", ENDPOINTS_DIR, name, strerror(-r));
+	return r;
+}
+
+/* ---- the kernel ---- */
+
+static int find_routes(const struct conf_file *c, struct net_route **ret, size_t *ret_n)
+{
+	struct net_route *routes;
+	size_t n = 0, at = 0;
+
+	for (size_t i = 0; i < c->n_peers; i++)
+		n += c->peers[i].n_allowed;
+	routes = calloc(max(n, (size_t)1), sizeof(*routes));
+	if (!routes)
+		return -ENOMEM;
+	for (size_t i = 0; i < c->n_peers; i++) {
+		for (size_t j = 0; j < c->peers[i].n_allowed; j++) {
+			const struct prefix *p = &c->peers[i].allowed[j];
+			uint32_t table = c->table;
+
+			if (table == CONF_TABLE_OFF)
+				continue;
+			if (table == CONF_TABLE_AUTO)
+				table = p->bits ? 254 : mark_of(c);
+			routes[at++] = (struct net_route){.to = *p, .table = table};
+		}
+	}
+	*ret = routes;
+	*ret_n = at;
+	return 0;
+}
+
+static int apply_routes(struct net *n, const char *name, const struct conf_file *c)
+{
+	cleanup(free_ptr) struct net_route *routes = NULL;
+	cleanup(buf_done) struct buf taken = buf_of_max(128);
+	size_t n_routes = 0;
+	struct prefix to = {.family = AF_INET};
+	int r = find_routes(c, &routes, &n_routes);
+
+	if (r == 0)
+		r = net_set_routes(n, routes, n_routes, &to);
+	text_put_prefix(&to, &taken);
+	if (r == -EEXIST)
+		log_error("another route to %s is there already, and stays: take it away, or say Table = off",
+			buf_str(&taken));
+	else if (r < 0)
+		log_error("cannot set the route to %s through %s: %s", buf_str(&taken), name, strerror(-r));
+	return r;
+}
+
+/* Packets that come back to a marked one are looked up with its mark, as their answers are. */
+static void judge_by_mark(void)
+{
+	cleanup(close_fd) int fd = open(VALID_MARK, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "1", 1) != 1)
+		log_info("cannot set %s: strict reverse path filters may drop the tunnel's packets: %s", VALID_MARK,
+			strerror(errno));
+}
+
+static int apply_rules(struct net *n, const struct conf_file *c, uint32_t mark_before)
+{
+	static const int families[] = {AF_INET, AF_INET6};
+	uint32_t mark = mark_of(c);
+	int result = 0;
+
+	for (size_t i = 0; i < array_size(families); i++) {
+		bool on = c->table == CONF_TABLE_AUTO && conf_takes_all(c, families[i]);
+		int r;
+
+		if (on && families[i] == AF_INET)
+			judge_by_mark();
+		r = mark_before && mark_before != mark ? net_set_rules(n, families[i], mark_before, false) : 0;
+		if (r == 0 && mark)
+			r = net_set_rules(n, families[i], mark, on);
+		if (r < 0) {
+			log_error("cannot set the rules for a default route: %s", strerror(-r));
+			result = r;
+		}
+	}
+	return result;
+}
+
+static int apply_to_kernel(const char *name, const struct conf_file *c, uint32_t mark_before)
+{
+	cleanup(net_closep) struct net *n = NULL;
+	int r = net_open(name, &n), r_routes, r_rules;
+
+	if (r < 0) {
+		log_error("cannot reach the interface %s: %s", name, strerror(-r));
+		return r;
+	}
+	r = net_set_addresses(n, c->addresses, c->n_addresses);
+	if (r < 0)
+		log_error("cannot set the addresses of %s: %s", name, strerror(-r));
+	if (r == 0) {
+		r = net_set_up(n, c->mtu ? c->mtu : APPLY_MTU_DEFAULT);
+		if (r < 0)
+			log_error("cannot set %s up: %s", name, strerror(-r));
+	}
+	if (r < 0)
+		return r;
+	r_routes = apply_routes(n, name, c);
+	r_rules = apply_rules(n, c, mark_before);
+	return r_routes < 0 ? r_routes : r_rules;
+}
+
+int apply(const char *name, const struct conf_file *file)
+{
+	uint32_t mark_before = 0;
+	int r = apply_to_daemon(name, file, &mark_before);
+
+	return r < 0 ? r : apply_to_kernel(name, file, mark_before);
+}
+
+int apply_down(const char *name, const struct conf_file *file)
+{
+	cleanup(net_closep) struct net *n = NULL;
+	uint32_t mark = file && mark_of(file) ? mark_of(file) : APPLY_TABLE_DEFAULT;
+	int r = net_open(NULL, &n), v6;
+
+	endpoints_remove(name);
+	if (r == 0) {
+		r = net_set_rules(n, AF_INET, mark, false);
+		v6 = net_set_rules(n, AF_INET6, mark, false);
+		r = r < 0 ? r : v6;
+	}
+	if (r < 0)
+		log_error("cannot take the rules away: %s", strerror(-r));
+	return r;
+}

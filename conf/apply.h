@@ -1,0 +1,22 @@
+/*
+ * conf/apply.h - makes a tunnel what its file says: the daemon's configuration, and the
+ * interface's addresses, MTU, routes and rules.
+ */
+#pragma once
+
+#include "conf/file.h"
+
+#define APPLY_MTU_DEFAULT 1420
+#define APPLY_TABLE_DEFAULT 51820 /* and mark, for a default route through the tunnel */
+
+/*
+ * apply(name, file): tell the daemon and the kernel what differs.  What fails is told in the log,
+ * and the rest is done all the same; 0, or negative when something has failed.
+ */
+int apply(const char *name, const struct conf_file *file);
+
+/*
+ * apply_down(name, file): take away what does not go with the interface.  ${file} may be NULL: the
+ * default table then.
+ */
+int apply_down(const char *name, const struct conf_file *file);

@@ -1,0 +1,416 @@
+#include "conf/net.h"
+
+#include "conf/array.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/fib_rules.h>
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <time.h>
+
+#define MESSAGE_MAX 512
+
+/* Newer than some headers. */
+#ifndef IFA_PROTO
+#define IFA_PROTO 11
+#endif
+
+struct net {
+	struct mnl_socket	*socket;
+	uint32_t		 seq;
+	uint32_t		 ifindex;
+};
+
+int net_open(const char *name, struct net **ret)
+{
+	cleanup(net_closep) struct net *n = calloc(1, sizeof(*n));
+
+	if (!n)
+		return -ENOMEM;
+	if (name) {
+		n->ifindex = if_nametoindex(name);
+		if (!n->ifindex)
+			return -ENODEV;
+	}
+	n->seq = (uint32_t)time(NULL);
+	n->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	if (!n->socket || mnl_socket_bind(n->socket, 0, MNL_SOCKET_AUTOPID) < 0)
+		return -errno;
+	*ret = steal(n);
+	return 0;
+}
+
+void net_close(struct net *n)
+{
+	if (!n)
+		return;
+	if (n->socket)
+		mnl_socket_close(n->socket);
+	free(n);
+}
+
+/* A message with its family's header, which is returned. */
+static void *begin(struct net *n, char buf[MESSAGE_MAX], uint16_t type, uint16_t flags, size_t header_len)
+{
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+
+	nlh->nlmsg_type = type;
+	nlh->nlmsg_flags = NLM_F_REQUEST | flags;
+	nlh->nlmsg_seq = ++n->seq;
+	return mnl_nlmsg_put_extra_header(nlh, header_len);
+}
+
+/* Send it and take the answers until they end: an acknowledgement, or a list of which each is shown. */
+static int exchange(struct net *n, char *message, mnl_cb_t each, void *arg)
+{
+	struct nlmsghdr *nlh = (void *)message;
+	char buf[32768];
+	int r;
+
+	if (mnl_socket_sendto(n->socket, nlh, nlh->nlmsg_len) < 0)
+		return -errno;
+	do {
+		ssize_t len = mnl_socket_recvfrom(n->socket, buf, sizeof(buf));
+
+		if (len < 0)
+			return -errno;
+		r = mnl_cb_run(buf, (size_t)len, n->seq, mnl_socket_get_portid(n->socket), each, arg);
+	} while (r > MNL_CB_STOP);
+	return r < 0 ? -errno : 0;
+}
+
+static int tell(struct net *n, char *message)
+{
+	((struct nlmsghdr *)(void *)message)->nlmsg_flags |= NLM_F_ACK;
+	return exchange(n, message, NULL, NULL);
+}
+
+static void put_prefix(char *message, uint16_t type, const struct prefix *p)
+{
+	mnl_attr_put((void *)message, type, p->family == AF_INET6 ? 16 : 4, p->bytes);
+}
+
+/* The bytes of an attribute, as many as fit. */
+static void get_bytes(const struct nlattr *attr, void *ret, size_t size)
+{
+	memcpy(ret, mnl_attr_get_payload(attr), min((size_t)mnl_attr_get_payload_len(attr), size));
+}
+
+static bool contains(const struct prefix set[], size_t n, const struct prefix *p)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!prefix_compare(&set[i], p))
+			return true;
+	return false;
+}
+
+/* ---- the link ---- */
+
+int net_set_up(struct net *n, unsigned mtu)
+{
+	char message[MESSAGE_MAX];
+	struct ifinfomsg *info = begin(n, message, RTM_NEWLINK, 0, sizeof(*info));
+
+	info->ifi_index = (int)n->ifindex;
+	info->ifi_flags = info->ifi_change = IFF_UP;
+	mnl_attr_put_u32((void *)message, IFLA_MTU, mtu);
+	return tell(n, message);
+}
+
+/* ---- addresses ---- */
+
+struct address_list {
+	uint32_t	 ifindex;
+	struct prefix	*ours, *all;
+	size_t		 n_ours, n_all, room_ours, room_all;
+	int		 error;
+};
+
+static int see_address(const struct nlmsghdr *nlh, void *arg)
+{
+	struct address_list *l = arg;
+	const struct ifaddrmsg *a = mnl_nlmsg_get_payload(nlh);
+	struct prefix p = {.family = a->ifa_family, .bits = a->ifa_prefixlen};
+	const struct nlattr *attr;
+	uint8_t protocol = 0;
+	bool local = false;
+
+	if (nlh->nlmsg_type != RTM_NEWADDR || a->ifa_index != l->ifindex)
+		return MNL_CB_OK;
+	mnl_attr_for_each(attr, nlh, sizeof(*a))
+	{
+		uint16_t type = mnl_attr_get_type(attr);
+
+		/* IPv6 has no local address where both ends are the same. */
+		if (type == IFA_LOCAL || (type == IFA_ADDRESS && !local))
+			get_bytes(attr, p.bytes, sizeof(p.bytes));
+		local |= type == IFA_LOCAL;
+		if (type == IFA_PROTO)
+			get_bytes(attr, &protocol, 1);
+	}
+	if (!array_grow(&l->all, &l->room_all, l->n_all, sizeof(p)) ||
+		!array_grow(&l->ours, &l->room_ours, l->n_ours, sizeof(p))) {
+		l->error = -ENOMEM;
+		return MNL_CB_OK;
+	}
+	l->all[l->n_all++] = p;
+	if (protocol == NET_PROTOCOL)
+		l->ours[l->n_ours++] = p;
+	return MNL_CB_OK;
+}
+
+static void address_list_done(struct address_list *l)
+{
+	free(l->ours);
+	free(l->all);
+}
+
+static int change_address(struct net *n, uint16_t type, const struct prefix *p)
+{
+	char message[MESSAGE_MAX];
+	struct ifaddrmsg *a = begin(n, message, type, type == RTM_NEWADDR ? NLM_F_CREATE | NLM_F_REPLACE : 0, sizeof(*a));
+
+	a->ifa_family = p->family;
+	a->ifa_prefixlen = p->bits;
+	a->ifa_index = n->ifindex;
+	put_prefix(message, IFA_LOCAL, p);
+	put_prefix(message, IFA_ADDRESS, p);
+	if (type == RTM_NEWADDR)
+		mnl_attr_put_u8((void *)message, IFA_PROTO, NET_PROTOCOL);
+	return tell(n, message);
+}
+
+int net_set_addresses(struct net *n, const struct prefix want[], size_t n_want)
+{
+	cleanup(address_list_done) struct address_list l = {.ifindex = n->ifindex};
+	char message[MESSAGE_MAX];
+	struct ifaddrmsg *a = begin(n, message, RTM_GETADDR, NLM_F_DUMP, sizeof(*a));
+	int r = exchange(n, message, see_address, &l);
+
+	(void)a;
+	if (r < 0 || l.error)
+		return r < 0 ? r : l.error;
+	for (size_t i = 0; i < l.n_ours && r == 0; i++)
+		if (!contains(want, n_want, &l.ours[i]))
+			r = change_address(n, RTM_DELADDR, &l.ours[i]);
+	for (size_t i = 0; i < n_want && r == 0; i++)
+		if (!contains(l.all, l.n_all, &want[i]))
+			r = change_address(n, RTM_NEWADDR, &want[i]);
+	return r;
+}
+
+/* ---- routes ---- */
+
+struct seen_route {
+	struct net_route	route;
+	bool			ours;
+};
+
+struct route_list {
+	uint32_t		 ifindex;
+	struct seen_route	*routes;	/* through the interface, sorted */
+	size_t			 n, room;
+	int			 error;
+};
+
+static int compare_routes(const void *a, const void *b)
+{
+	const struct net_route *x = a, *y = b;
+	int d = prefix_compare(&x->to, &y->to);
+
+	return d ? d : (x->table > y->table) - (x->table < y->table);
+}
+
+static int see_route(const struct nlmsghdr *nlh, void *arg)
+{
+	struct route_list *l = arg;
+	const struct rtmsg *m = mnl_nlmsg_get_payload(nlh);
+	struct seen_route s = {.route = {.to = {.family = m->rtm_family, .bits = m->rtm_dst_len}, .table = m->rtm_table},
+		.ours = m->rtm_protocol == NET_PROTOCOL};
+	const struct nlattr *attr;
+	uint32_t ifindex = 0;
+
+	if (nlh->nlmsg_type != RTM_NEWROUTE || m->rtm_type != RTN_UNICAST || m->rtm_flags & RTM_F_CLONED)
+		return MNL_CB_OK;
+	mnl_attr_for_each(attr, nlh, sizeof(*m))
+	{
+		switch (mnl_attr_get_type(attr)) {
+		case RTA_DST:
+			get_bytes(attr, s.route.to.bytes, sizeof(s.route.to.bytes));
+			break;
+		case RTA_OIF:
+			get_bytes(attr, &ifindex, sizeof(ifindex));
+			break;
+		case RTA_TABLE:
+			get_bytes(attr, &s.route.table, sizeof(s.route.table));
+			break;
+		default:
+			break;
+		}
+	}
+	if (ifindex != l->ifindex)
+		return MNL_CB_OK;
+	if (!array_grow(&l->routes, &l->room, l->n, sizeof(s)))
+		l->error = -ENOMEM;
+	else
+		l->routes[l->n++] = s;
+	return MNL_CB_OK;
+}
+
+static void route_list_done(struct route_list *l)
+{
+	free(l->routes);
+}
+
+static int change_route(struct net *n, uint16_t type, const struct net_route *route)
+{
+	char message[MESSAGE_MAX];
+	struct rtmsg *m = begin(n, message, type, type == RTM_NEWROUTE ? NLM_F_CREATE | NLM_F_EXCL : 0, sizeof(*m));
+
+	m->rtm_family = route->to.family;
+	m->rtm_dst_len = route->to.bits;
+	m->rtm_table = route->table < 256 ? (uint8_t)route->table : RT_TABLE_UNSPEC;
+	m->rtm_protocol = NET_PROTOCOL;
+	m->rtm_type = RTN_UNICAST;
+	m->rtm_scope = route->to.family == AF_INET ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+	put_prefix(message, RTA_DST, &route->to);
+	mnl_attr_put_u32((void *)message, RTA_OIF, n->ifindex);
+	mnl_attr_put_u32((void *)message, RTA_TABLE, route->table);
+	return tell(n, message);
+}
+
+static int list_routes(struct net *n, struct route_list *l)
+{
+	static const uint8_t families[] = {AF_INET, AF_INET6};
+
+	for (size_t i = 0; i < array_size(families); i++) {
+		char message[MESSAGE_MAX];
+		struct rtmsg *m = begin(n, message, RTM_GETROUTE, NLM_F_DUMP, sizeof(*m));
+		int r;
+
+		m->rtm_family = families[i];
+		r = exchange(n, message, see_route, l);
+		/* A kernel without IPv6 has no routes of it. */
+		if (r < 0 && r != -EOPNOTSUPP)
+			return r;
+	}
+	if (l->n)
+		qsort(l->routes, l->n, sizeof(*l->routes), compare_routes);
+	return l->error;
+}
+
+int net_set_routes(struct net *n, const struct net_route want[], size_t n_want, struct prefix *ret_taken)
+{
+	cleanup(route_list_done) struct route_list l = {.ifindex = n->ifindex};
+	cleanup(free_ptr) struct net_route *sorted = calloc(max(n_want, (size_t)1), sizeof(*sorted));
+	int r = sorted ? list_routes(n, &l) : -ENOMEM, taken = 0;
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n_want; i++)
+		sorted[i] = want[i];
+	qsort(sorted, n_want, sizeof(*sorted), compare_routes);
+	for (size_t i = 0; i < l.n; i++) {
+		if (!l.routes[i].ours ||
+			bsearch(&l.routes[i].route, sorted, n_want, sizeof(*sorted), compare_routes))
+			continue;
+		r = change_route(n, RTM_DELROUTE, &l.routes[i].route);
+		if (r < 0 && r != -ESRCH)
+			return r;
+	}
+	for (size_t i = 0; i < n_want; i++) {
+		/* struct seen_route begins with its route. */
+		if (l.n && bsearch(&sorted[i], l.routes, l.n, sizeof(*l.routes), compare_routes))
+			continue;
+		r = change_route(n, RTM_NEWROUTE, &sorted[i]);
+		if (r == -EEXIST) {
+			taken = r;
+			*ret_taken = sorted[i].to;
+		} else if (r < 0) {
+			*ret_taken = sorted[i].to;
+			return r;
+		}
+	}
+	return taken;
+}
+
+/* ---- rules ---- */
+
+struct rule_list {
+	uint32_t	table;
+	bool		there;	/* our rule for that table */
+	bool		others;	/* our rules for another tunnel's */
+};
+
+static int see_rule(const struct nlmsghdr *nlh, void *arg)
+{
+	struct rule_list *l = arg;
+	const struct fib_rule_hdr *h = mnl_nlmsg_get_payload(nlh);
+	const struct nlattr *attr;
+	uint32_t table = h->table;
+	uint8_t protocol = 0;
+
+	mnl_attr_for_each(attr, nlh, sizeof(*h))
+	{
+		if (mnl_attr_get_type(attr) == FRA_TABLE)
+			get_bytes(attr, &table, sizeof(table));
+		if (mnl_attr_get_type(attr) == FRA_PROTOCOL)
+			get_bytes(attr, &protocol, 1);
+	}
+	if (protocol == NET_PROTOCOL && table != RT_TABLE_MAIN) {
+		l->there |= table == l->table;
+		l->others |= table != l->table;
+	}
+	return MNL_CB_OK;
+}
+
+/* What bears no mark goes by ${table}; or, for the main table, by it but for its default route. */
+static int change_rule(struct net *n, int family, uint16_t type, uint32_t table)
+{
+	char message[MESSAGE_MAX];
+	struct fib_rule_hdr *h = begin(n, message, type, type == RTM_NEWRULE ? NLM_F_CREATE | NLM_F_EXCL : 0, sizeof(*h));
+	struct nlmsghdr *nlh = (void *)message;
+
+	h->family = (uint8_t)family;
+	h->action = FR_ACT_TO_TBL;
+	h->table = table < 256 ? (uint8_t)table : RT_TABLE_UNSPEC;
+	mnl_attr_put_u32(nlh, FRA_TABLE, table);
+	mnl_attr_put_u8(nlh, FRA_PROTOCOL, NET_PROTOCOL);
+	if (table == RT_TABLE_MAIN) {
+		mnl_attr_put_u32(nlh, FRA_PRIORITY, NET_RULE_PRIORITY);
+		mnl_attr_put_u32(nlh, FRA_SUPPRESS_PREFIXLEN, 0);
+	} else {
+		h->flags = FIB_RULE_INVERT;
+		mnl_attr_put_u32(nlh, FRA_PRIORITY, NET_RULE_PRIORITY + 1);
+		mnl_attr_put_u32(nlh, FRA_FWMARK, table);
+		mnl_attr_put_u32(nlh, FRA_FWMASK, UINT32_MAX);
+	}
+	return tell(n, message);
+}
+
+int net_set_rules(struct net *n, int family, uint32_t table, bool on)
+{
+	struct rule_list l = {.table = table};
+	char message[MESSAGE_MAX];
+	struct fib_rule_hdr *h = begin(n, message, RTM_GETRULE, NLM_F_DUMP, sizeof(*h));
+	int r;
+
+	h->family = (uint8_t)family;
+	r = exchange(n, message, see_rule, &l);
+	if (r == -EOPNOTSUPP && !on)
+		return 0;
+	if (r < 0)
+		return r;
+	if (on && !l.there) {
+		r = change_rule(n, family, RTM_NEWRULE, RT_TABLE_MAIN);
+		if (r == 0 || r == -EEXIST)
+			r = change_rule(n, family, RTM_NEWRULE, table);
+	} else if (!on && l.there) {
+		r = change_rule(n, family, RTM_DELRULE, table);
+		if (r == 0 && !l.others)
+			r = change_rule(n, family, RTM_DELRULE, RT_TABLE_MAIN);
+	}
+	return r;
+}
