@@ -43,6 +43,7 @@ struct source {
 	int			 fd;		/* written while all are parked; -1: none */
 	_Atomic unsigned	 owner;		/* [a] number of the worker; written by its owner */
 	uint64_t		 busy_ns;	/* of the owner's window; owned */
+	uint32_t		 overflows;	/* of the socket, as far as they are counted; owned */
 };
 
 struct worker {
@@ -207,6 +208,13 @@ static int carrier_ttl(
 	return goes_to(packet, udp, to) || ttl <= NESTED_TTL ? -ELOOP : ttl - NESTED_TTL;
 }
 
+static void drop_inner(struct worker *w, enum wg_drop why, unsigned n, struct wg_peer *peer,
+	const uint8_t *packet, size_t len)
+{
+	wg_tap_drop(w->wg, why, n,
+		(struct wg_tap_packet){.peer = peer, .data = packet, .len = len});
+}
+
 static void unreachable(struct worker *w, const uint8_t *packet, size_t len)
 {
 	uint8_t error[ICMP_UNREACHABLE_MAX];
@@ -216,15 +224,8 @@ static void unreachable(struct worker *w, const uint8_t *packet, size_t len)
 	if (!icmp_limit_take(&w->icmp_limit, w->now_ns))
 		return;
 	iov[1].iov_len = icmp_unreachable(packet, len, error);
-	if (iov[1].iov_len)
-		tun_writev(w->tun, iov, 2);
-}
-
-static void drop_inner(struct worker *w, enum wg_drop why, unsigned n, struct wg_peer *peer,
-	const uint8_t *packet, size_t len)
-{
-	wg_tap_drop(w->wg, why, n,
-		(struct wg_tap_packet){.peer = peer, .data = packet, .len = len});
+	if (iov[1].iov_len && tun_writev(w->tun, iov, 2) < 0)
+		drop_inner(w, WG_DROP_ICMP_REFUSED, 1, NULL, error, iov[1].iov_len);
 }
 
 static void drop_message(struct worker *w, enum wg_drop why, const struct udp_run *run,
@@ -412,14 +413,26 @@ static void receive_run(struct worker *w, const struct udp_run *run)
 	receive_batch(w, run, pkts, n);
 }
 
-static void from_udp(struct worker *w, int fd)
+/* The kernel says with what it could keep how much there was no room for. */
+static void count_overflows(struct worker *w, struct source *s, const struct udp_run *run)
+{
+	if (likely(run->overflows == 0 || run->overflows == s->overflows))
+		return;
+	wg_tap_drop(w->wg, WG_DROP_RECEIVE_FULL, run->overflows - s->overflows,
+		(struct wg_tap_packet){0});
+	s->overflows = run->overflows;
+}
+
+static void from_udp(struct worker *w, struct source *s)
 {
 	struct udp_run *runs;
-	int n = udp_receive(w->rx, fd, &runs);
+	int n = udp_receive(w->rx, s->fd, &runs);
 	unsigned lost;
 
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n; i++) {
+		count_overflows(w, s, &runs[i]);
 		receive_run(w, &runs[i]);
+	}
 	lost = join_flush(&w->join);
 	if (lost)
 		wg_tap_drop(w->wg, WG_DROP_TUN_WRITE, lost, (struct wg_tap_packet){0});
@@ -542,7 +555,7 @@ static void serve(struct worker *w, const struct epoll_event events[], int n)
 		if (s->tun)
 			from_tun(w, s->tun);
 		else
-			from_udp(w, s->fd);
+			from_udp(w, s);
 		if (w->path->balanced) {
 			uint64_t now_ns = clock_ns(CLOCK_BOOTTIME);
 
@@ -701,6 +714,7 @@ void path_resume(struct path *p, struct udp *udp)
 	for (unsigned i = 0; i < p->n; i++) {
 		p->sources[p->n + i].fd = udp ? udp->queues[i].fd4 : -1;
 		p->sources[2 * p->n + i].fd = udp ? udp->queues[i].fd6 : -1;
+		p->sources[p->n + i].overflows = p->sources[2 * p->n + i].overflows = 0;
 	}
 	p->paused = false;
 	atomic_store_explicit(&p->interrupt, false, memory_order_release);

@@ -67,6 +67,7 @@ static int set_options(int fd, int family, const struct udp_config *config)
 	(void)set_int(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_BYTES);
 	(void)set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES);
 	(void)set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, BUFFER_BYTES);
+	(void)set_int(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
 	/* Without it (before Linux 5.0) every datagram comes alone. */
 	r = config->without & FAST_PATH_UDP_GRO ? 0 : set_int(fd, IPPROTO_UDP, UDP_GRO, 1);
 	if (r < 0)
@@ -320,8 +321,9 @@ struct udp_rx {
 	struct mmsghdr		 messages[UDP_SLOTS];
 	struct iovec		 iov[UDP_SLOTS];
 	union sockaddr_any	 names[UDP_SLOTS];
-	/* Packet information, TOS, segment size. */
-	_Alignas(struct cmsghdr) uint8_t control[UDP_SLOTS][CONTROL_LEN];
+	/* Packet information, TOS, segment size, overflows. */
+	_Alignas(struct cmsghdr)
+		uint8_t control[UDP_SLOTS][CONTROL_LEN + CMSG_SPACE(sizeof(uint32_t))];
 	uint8_t			*slots;
 };
 
@@ -381,6 +383,8 @@ void udp_run_control(struct udp_run *run, struct msghdr *h)
 			memcpy(run->from.src, &info.ipi6_addr, 16);
 			if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
 				run->from.src_ifindex = info.ipi6_ifindex;
+		} else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
+			memcpy(&run->overflows, data, min(len, sizeof(run->overflows)));
 		} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
 			run->tos = len ? data[0] : 0;
 		} else {
@@ -417,6 +421,7 @@ int udp_receive(struct udp_rx *rx, int fd, struct udp_run **ret_runs)
 
 		run->len = run->segment = rx->messages[i].msg_len;
 		run->tos = 0;
+		run->overflows = 0;
 		run->truncated = (rx->messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
 		memset(&run->from, 0, sizeof(run->from));
 		if (a->any.sa_family == AF_INET6)

@@ -114,6 +114,7 @@ struct udp_run {
 	struct wg_endpoint	 from;		/* dst: who sent it; src, src_ifindex: our address that it was sent to */
 	uint8_t			 tos;		/* the outer TOS or traffic class */
 	bool			 truncated;	/* longer than the slot: to be dropped */
+	uint32_t		 overflows;	/* what this socket had dropped when it came, modulo 2^32; 0: nothing, or not known */
 };
 
 struct udp_rx;				/* the buffers, one per worker: UDP_SLOTS * UDP_SLOT_SIZE and little more */

@@ -46,6 +46,11 @@
 	X(WG_DROP_WRONG_STATE, 30, "wrong-state", "handshake: nothing under way has this index")   \
 	X(WG_DROP_BAD_COOKIE, 31, "bad-cookie", "handshake: a cookie that was not asked for")      \
 	X(WG_DROP_LINK_DOWN, 32, "link-down", "the interface is down")                             \
-	X(WG_DROP_NO_MEMORY, 33, "no-memory", "an allocation failed")
+	X(WG_DROP_NO_MEMORY, 33, "no-memory", "an allocation failed")                              \
+	X(WG_DROP_RECEIVE_FULL, 34, "receive-full",                                                \
+		"rx: the socket's buffer was full, told with the next datagram; a coalesced one "  \
+		"counts once")                                                                     \
+	X(WG_DROP_ICMP_REFUSED, 35, "icmp-refused",                                                \
+		"tx: the interface refused the ICMP error about a packet that no peer can take")
 ENUM_DECLARE(wg_drop, WG_DROP_LIST);
 #define WG_DROP_COUNT ((int)ENUM_COUNT(wg_drop))

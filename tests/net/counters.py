@@ -40,6 +40,14 @@ def _pairs(name):
             yield kind + k, int(v)
 
 
+def sockets():
+    """UDP sockets of this host: family, inode, port, bytes that wait, datagrams that were dropped."""
+    for family in ("udp", "udp6"):
+        for line in _lines(family)[1:]:
+            x = line.split()
+            yield family, x[9], int(x[1].rsplit(":", 1)[1], 16), int(x[4].split(":")[1], 16), int(x[-1])
+
+
 def _host():
     for name in ("snmp", "netstat"):
         for k, v in _pairs(name):
@@ -54,10 +62,8 @@ def _host():
         for k, v in zip(DEVICE, values.split()):
             if k[3:] in ("errs", "drop", "fifo", "carrier"):
                 yield "device %s %s" % (dev.strip(), k), int(v)
-    for family in ("udp", "udp6"):
-        for line in _lines(family)[1:]:
-            x = line.split()
-            yield "%s socket inode %s port %d drops" % (family, x[9], int(x[1].rsplit(":", 1)[1], 16)), int(x[-1])
+    for family, inode, port, _, dropped in sockets():
+        yield "%s socket inode %s port %d drops" % (family, inode, port), dropped
 
 
 def _machine():

@@ -716,6 +716,38 @@ static void narrow(void)
 	udp_free(b);
 }
 
+/* A socket that holds little, and more than that comes. */
+static void overflow(void)
+{
+	cleanup(udp_freep) struct udp *u = open_or_fail(0, 1);
+	struct wg_endpoint e = to("127.0.0.1", u->port);
+	struct udp_message m = message(&e, 1000, 1000);
+	int small = 4096, fd = u->queues[0].fd4;
+	uint32_t kept = 0, last = 0;
+	struct udp_rx *rx = NULL;
+	struct udp_run *runs;
+
+	CHECK_EQ(udp_rx_new(&rx), 0);
+	CHECK_EQ(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+	for (unsigned i = 0; i < 100; i++)
+		CHECK_EQ(udp_send(&u->queues[0], &m, 1), 0);
+	/* What came before there was no room knows of none, what comes now of all. */
+	for (unsigned round = 0; round < 2; round++) {
+		int n;
+
+		while ((n = udp_receive(rx, fd, &runs)) > 0)
+			for (int i = 0; i < n; i++) {
+				kept++;
+				last = runs[i].overflows;
+				CHECK_EQ(last, round ? 101 - kept : 0);
+			}
+		if (!round)
+			CHECK_EQ(udp_send(&u->queues[0], &m, 1), 0);
+	}
+	CHECK(last > 0 && kept > 1);
+	udp_rx_free(rx);
+}
+
 static void narrow_path(void)
 {
 	in_child(narrow);
@@ -907,6 +939,8 @@ int main(void)
 	test_run("empty datagrams travel, oversized ones are dropped alone", empty_and_long);
 	test_run("one family is enough, none is not [udp-one-family] [sock-no-v6]", missing_families);
 	if (own_namespace) {
+		test_run("a datagram says how many before it found no room [drop-receive-full]",
+			overflow);
 		test_run("a path too narrow for runs gets single datagrams, for a while "
 			 "[udp-narrow] [sock-gso-fallback] [fast-path-state]",
 			narrow_path);
