@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #define WORKERS_DEFAULT_MAX 8
+#define STACK_BYTES (256u << 10) /* of the control thread: it has buffers of 64 KiB and less there */
 #define KEPT_TUN "tun" /* the queues, where the service manager keeps them */
 
 static unsigned default_workers(void)
@@ -270,6 +271,12 @@ int main(int argc, char *argv[])
 	r = process_close_others(keep, n_keep);
 	if (r < 0) {
 		log_error("cannot put /dev/null in the place of closed standard descriptors: %s",
+			strerror(-r));
+		return 1;
+	}
+	r = process_need_stack(STACK_BYTES);
+	if (r < 0) {
+		log_error("the stack may not grow to %u bytes: %s (ulimit -s)", STACK_BYTES,
 			strerror(-r));
 		return 1;
 	}

@@ -25,6 +25,7 @@
 #define TUN_READ_BYTES_MAX (3u << 16)
 #define SEND_BUFFER (192u << 10)
 #define DATAGRAM_MAX 65507
+#define STACK_BYTES (1u << 20)
 #define NESTED_TTL 16 /* hops that being carried once more costs: three times, of the usual 64 */
 
 /* What the worker collects before one system call sends it. */
@@ -603,6 +604,22 @@ static void worker_free(struct worker *w)
 	free(w);
 }
 
+/* With a stack of its own size, whatever limit the process was started with. */
+static int thread_start(struct worker *w)
+{
+	pthread_attr_t attr;
+	int r = -pthread_attr_init(&attr);
+
+	if (r < 0)
+		return r;
+	r = -pthread_attr_setstacksize(&attr, STACK_BYTES);
+	if (r == 0)
+		r = -pthread_create(&w->thread, &attr, run, w);
+	pthread_attr_destroy(&attr);
+	w->started = r == 0;
+	return r;
+}
+
 static int worker_start(struct path *p, unsigned i)
 {
 	struct worker *w = calloc(1, sizeof(*w));
@@ -626,9 +643,7 @@ static int worker_start(struct path *p, unsigned i)
 	r = watch(w->epoll_fd, w->event_fd, NULL);
 	if (r < 0)
 		return r;
-	r = -pthread_create(&w->thread, NULL, run, w);
-	w->started = r == 0;
-	return r;
+	return thread_start(w);
 }
 
 /* Those of the sockets have no descriptor yet. */

@@ -161,6 +161,19 @@ int process_protect(void)
 	return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? -errno : 0;
 }
 
+int process_need_stack(size_t bytes)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_STACK, &r) < 0)
+		return -errno;
+	if (r.rlim_cur >= bytes)
+		return 0;
+	r.rlim_cur = bytes;
+	r.rlim_max = max(r.rlim_max, r.rlim_cur);
+	return setrlimit(RLIMIT_STACK, &r) < 0 ? -errno : 0;
+}
+
 int process_lock_memory(void)
 {
 	static const struct rlimit any = {RLIM_INFINITY, RLIM_INFINITY};

@@ -46,6 +46,12 @@ void process_ready(int ready_fd, bool keep_stderr);
 int process_protect(void);
 
 /*
+ * process_need_stack(bytes): this thread's stack may grow to so many bytes, whatever limit we were
+ * started with.  0; -EPERM: the limit cannot be raised.
+ */
+int process_need_stack(size_t bytes);
+
+/*
  * process_lock_memory(): no page that is or will be touched is ever written to swap, and with them
  * no key.  Does not outlive a fork.  0; -EPERM: it takes CAP_SYS_RESOURCE, or an unlimited
  * RLIMIT_MEMLOCK.

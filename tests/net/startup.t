@@ -26,7 +26,7 @@ def each_call():
 
 
 def limits():
-    """So little of something that the start fails at ever later points, and then does not."""
+    """So little of something, or so much, that the start fails at ever later points, and then does not."""
     def climb(resource, steps, what):
         wrong, served = [], []
         for n in steps:
@@ -40,6 +40,17 @@ def limits():
                 wrong.append(bad)
         ok(not wrong and served.count(False) >= 3 and served[-1], "with ever more %s the start fails with one reason, then succeeds "
            "[start-limits]" % what, *(wrong[:5] or [served]))
+
+    for limit, what, serves in (("65536:8388608", "little, but may have more", (True,)), (str(1 << 40), "far too much", (True,)),
+                                ("131072", "little, and may not have more", (True, False))):
+        s = Start("wg3", prefix=["prlimit", "--stack=" + limit])
+        up = s.settle()
+        if up:
+            lab.run("ip link set wg3 up")
+            up = s.settle()
+        bad = judge(s, up, "stack=" + limit)
+        ok(up in serves and not bad, "with a limit of the stack that is %s it %s [start-stack]"
+           % (what, "works" if serves == (True,) else "works or says why not"), bad, s.said())
 
     d = Daemon("d", "wg1")
     peak = d.status("VmPeak") << 10
