@@ -177,6 +177,11 @@ static int serve(const struct options *o, const struct environment *env, const s
 	char prefix[64];
 	int ready_fd = -1, r;
 
+	r = process_hold_signals();
+	if (r < 0) {
+		log_error("cannot hold signals: %s", strerror(-r));
+		return r;
+	}
 	r = get_tun(o, env, n, &tun);
 	if (r < 0)
 		return r;
@@ -184,11 +189,6 @@ static int serve(const struct options *o, const struct environment *env, const s
 	snprintf(prefix, sizeof(prefix), "ginnel-wg(%s)", listener.name);
 	log_open(prefix, env->log_level);
 	log_without(o->without);
-	r = process_hold_signals();
-	if (r < 0) {
-		log_error("cannot hold signals: %s", strerror(-r));
-		return r;
-	}
 	r = get_uapi(env, listener.name, &listener.fd);
 	if (r < 0)
 		return r;

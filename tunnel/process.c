@@ -227,6 +227,9 @@ int process_hold_signals(void)
 {
 	sigset_t set = ending();
 
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
 }
 
@@ -235,10 +238,6 @@ int process_signals(int *ret_fd)
 	sigset_t set = ending();
 	int fd;
 
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGPIPE, SIG_IGN);
-	/* A log that may not grow any more is no reason to end. */
-	signal(SIGXFSZ, SIG_IGN);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	/* Somebody who started us with them ignored would never be able to end us. */

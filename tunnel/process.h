@@ -67,12 +67,13 @@ int process_drop_privileges(void);
 
 /*
  * process_hold_signals(): SIGTERM and SIGINT wait for process_signals() from here on: what was made
- * is taken away again, however early they come.  0 or negative errno.
+ * is taken away again, however early they come.  SIGHUP, SIGPIPE and SIGXFSZ are ignored: that a log
+ * takes no more is no reason to end.  0 or negative errno.
  */
 int process_hold_signals(void);
 
 /*
  * process_signals(ret_fd): SIGTERM and SIGINT are blocked and come through a signalfd (one struct
- * signalfd_siginfo each); SIGHUP, SIGPIPE and SIGXFSZ are ignored.  0 or negative errno.
+ * signalfd_siginfo each).  0 or negative errno.
  */
 int process_signals(int *ret_fd);

@@ -176,6 +176,22 @@ def limits():
     same((p.wait(5), socket_exists("wg1")), (0, False), "to its orderly end [proc-sigterm]")
 
 
+    # Nobody takes anything from the first line on.
+    r, gone = os.pipe()
+    os.close(r)
+    with open(log, "wb") as f:
+        for prefix, err, why in ((["prlimit", "--fsize=0"], f, "may not grow at all"), ([], gone, "is a pipe that nobody reads any more")):
+            p = subprocess.Popen([*prefix, WG, "-f", "wg1"], env=dict(os.environ, LOG_LEVEL="verbose"),
+                                 stdin=subprocess.DEVNULL, stdout=f, stderr=err)
+            here = lab.wait_for(lambda: p.poll() is None and socket_exists("wg1") and link_exists("wg1"), 20)
+            time.sleep(0.2)
+            p.terminate()
+            same((here, p.wait(20), socket_exists("wg1")), (True, 0, False), "a start whose log %s goes on, to an orderly end [log-gone-start]" % why)
+            if socket_exists("wg1"):
+                os.unlink(SOCKETS + "wg1.sock")
+    os.close(gone)
+
+
 def daemonised():
     for env in ({}, {"WG_PROCESS_FOREGROUND": ""}, {"WG_PROCESS_FOREGROUND": "0"}, {"WG_PROCESS_FOREGROUND": "yes"}):
         name = "WG_PROCESS_FOREGROUND=%s" % env["WG_PROCESS_FOREGROUND"] if env else "no flag"

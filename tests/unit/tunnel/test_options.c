@@ -534,6 +534,7 @@ static void signals_child(void)
 	int fd;
 
 	signal(SIGTERM, SIG_IGN);
+	MUST(process_hold_signals() == 0);
 	MUST(process_signals(&fd) == 0);
 	MUST(fcntl(fd, F_GETFD) & FD_CLOEXEC);
 	MUST(read(fd, &info, sizeof(info)) < 0 && errno == EAGAIN);
