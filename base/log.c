@@ -17,6 +17,7 @@ ENUM_DEFINE(log_level, LOG_LEVEL_LIST);
 static char prefix[64];
 static bool journal;
 static _Atomic uint32_t n_lost; /* lines that were not taken, and of which nothing was said yet */
+static _Atomic bool torn; /* of the last line only the beginning was taken */
 static _Atomic int level_now = LOG_LEVEL_ERROR;
 
 void log_open(const char *name, enum log_level level)
@@ -54,7 +55,8 @@ bool log_limit_take(struct log_limit *l, uint32_t *ret_held_back)
 /*
  * Never waits for who reads: a tunnel must not stand still because its log does.  O_NONBLOCK would
  * be everybody's who has the same terminal or pipe, so it is asked first; a pipe that has room takes
- * a whole line.  The journal's socket is told for this one call.
+ * a whole line.  A terminal may say that it has room and wait for more of it all the same: whoever
+ * has one opens it anew first, process_own_stderr().  The journal's socket is told for this one call.
  */
 static bool put(const char *line, size_t len)
 {
@@ -65,7 +67,11 @@ static bool put(const char *line, size_t len)
 		return n >= 0;
 	if (poll(&p, 1, 0) == 0)
 		return false;
-	return write(STDERR_FILENO, line, len) >= 0;
+	if (atomic_load_explicit(&torn, memory_order_relaxed) && write(STDERR_FILENO, "\n", 1) != 1)
+		return false;
+	n = write(STDERR_FILENO, line, len);
+	atomic_store_explicit(&torn, n > 0 && (size_t)n < len, memory_order_relaxed);
+	return n == (ssize_t)len;
 }
 
 /* A whole line; what came from outside must not break it.  Its length. */

@@ -274,6 +274,8 @@ int main(int argc, char *argv[])
 			strerror(-r));
 		return 1;
 	}
+	/* Without /proc the one that we got must do. */
+	(void)process_own_stderr();
 	r = process_need_stack(STACK_BYTES);
 	if (r < 0) {
 		log_error("the stack may not grow to %u bytes: %s (ulimit -s)", STACK_BYTES,

@@ -65,6 +65,20 @@ int process_close_others(const int keep[], size_t n)
 	return 0;
 }
 
+int process_own_stderr(void)
+{
+	cleanup(close_fd) int fd = -1;
+	struct stat st;
+
+	if (fstat(STDERR_FILENO, &st) < 0)
+		return -errno;
+	/* Of a file, an open file of our own would write elsewhere; a socket cannot be opened. */
+	if (!S_ISFIFO(st.st_mode) && !isatty(STDERR_FILENO))
+		return 0;
+	fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	return fd < 0 || dup2(fd, STDERR_FILENO) < 0 ? -errno : 0;
+}
+
 /* Put /dev/null on the standard descriptors from ${first} to ${last}. */
 static int null_over(int first, int last)
 {

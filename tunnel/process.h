@@ -24,6 +24,13 @@ int process_adopt_fd(int fd);
 int process_close_others(const int keep[], size_t n);
 
 /*
+ * process_own_stderr(): a terminal or pipe on standard error becomes an open file of our own, which
+ * never waits for who reads; O_NONBLOCK on the one that we got would be everybody's who has it.  0
+ * or negative errno: it stays the one that we got.
+ */
+int process_own_stderr(void);
+
+/*
  * process_daemonise(ret_ready_fd): fork.  Returns in the child only, which has a session of its
  * own, / as directory and /dev/null as standard input and output; standard error still is the
  * caller's, for messages of a start that fails. The parent waits: until process_ready() (then exits

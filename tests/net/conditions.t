@@ -216,7 +216,7 @@ def stalls(p):
 
 
 def logs(p):
-    """A log that is not read, and one whose disk is full."""
+    """A log that is not read, on a pipe and on a terminal, and one whose disk is full."""
     class Piped(lab.Daemon):
         def __init__(self, ns, name, program, args):
             self.end, w = os.pipe()
@@ -237,6 +237,25 @@ def logs(p):
     os.set_blocking(p.a.end, False)
     text = lab.wait_for(lambda: _read(p.a.end))
     ok(said and b"lines were lost here" in (text or b""), "who reads again is told how many lines are missing [log-no-wait]", said[-300:], text)
+    same(p.stop(), (0, 0), "and they end as ever")
+
+    class Terminal(lab.Daemon):
+        """On a terminal whose other end has stopped."""
+        def __init__(self, ns, name, program, args):
+            self.end, slave = os.openpty()
+            super().__init__(ns, name, "sh", args=["-c", 'exec 2>/proc/%d/fd/%d; exec "$@"' % (os.getpid(), slave), "sh", program, *args])
+            os.close(slave)
+    p.start(a=Terminal)
+    for _ in range(200):
+        lab.run("ip -n a link set wg1 mtu 1400")
+        lab.run("ip -n a link set wg1 mtu 1420")
+    ok(p.works(), "with a terminal that has stopped the tunnel works [log-no-wait]")
+    whole([p.flow(rounds=20)], "and all packets arrive [log-no-wait]")
+    os.set_blocking(p.a.end, False)
+    while _read(p.a.end):
+        pass
+    lab.run("ip -n a link set wg1 mtu 1410")
+    ok(lab.wait_for(lambda: b"lines were lost here" in (_read(p.a.end) or b"")), "when it goes on it says how many lines are missing [log-no-wait]")
     same(p.stop(), (0, 0), "and they end as ever")
 
     lab.run("mkdir -p /run/small")
