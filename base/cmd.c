@@ -130,6 +130,8 @@ static int parse_long(
 		buf_printf(why, "--%s takes no argument", o->name);
 		return -EINVAL;
 	}
+	if (o->metavar && !text)
+		text = o->absent;
 	if (o->metavar && !text) {
 		if (*at + 1 >= argc)
 			return needs_argument(o, why);
@@ -151,6 +153,8 @@ static int parse_letters(
 		if (o->metavar) {
 			if (p[1])
 				text = p + 1;
+			else if (o->absent)
+				text = o->absent;
 			else if (*at + 1 < argc)
 				text = argv[++*at];
 			else
@@ -317,7 +321,7 @@ static void put_option_row(const struct cmd_option *o, struct buf *ret)
 	buf_printf(&left, "--%s", o->name);
 	buf_puts(&text, o->help);
 	if (o->metavar) {
-		buf_printf(&left, "=%s", o->metavar);
+		buf_printf(&left, o->absent ? "[=%s]" : "=%s", o->metavar);
 		value_range(&o->value, &range);
 		if (range.len)
 			buf_printf(&text, ": %s", buf_str(&range));
@@ -424,7 +428,7 @@ static void bash_option_values(const struct cmd_call *call, struct buf *ret)
 		for (size_t i = 0; i < call->path[d]->n_options; i++) {
 			const struct cmd_option *o = &call->path[d]->options[i];
 
-			if (!o->metavar)
+			if (!o->metavar || o->absent)
 				continue;
 			buf_printf(ret, "\t\t--%s", o->name);
 			if (o->letter)

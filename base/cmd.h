@@ -29,6 +29,7 @@ struct cmd_option {
 	char		 letter;	/* 0: none */
 	const char	*alias;		/* another long name, not shown in help; or NULL */
 	const char	*metavar;	/* "N" in --workers=N; NULL: the option is a switch */
+	const char	*absent;	/* NULL, or the argument that is meant where =N is left out; never the next word */
 	struct value	 value;		/* of any kind; without metavar VALUE_BOOL */
 	/*
 	 * Instead of value, as value_parse(): called each time; text is NULL for a switch.  A kind

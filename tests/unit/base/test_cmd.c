@@ -19,6 +19,7 @@ struct opts {
 	enum log_level	 level;
 	unsigned	 tags;
 	char		 last_tag[16];
+	int		 pause;
 };
 
 static int add_tag(void *into, const char *text, struct buf *why)
@@ -51,6 +52,8 @@ static const struct cmd_option list_options[] = {
 		.value = VALUE_ENUM_AT(opts, level, &log_level_enum, "error")},
 	{"sides", .metavar = "LIST", .value = VALUE_FLAGS_AT(opts, sides, &side_enum, "left"),
 		.help = "of what"},
+	{"pause", 'p', .metavar = "N", .absent = "2",
+		.value = VALUE_INT_AT(opts, pause, 1, 9, NULL), .help = "between two"},
 	{"tag", 't', .metavar = "TAG", .each = add_tag, .help = "may be given several times"},
 };
 static const struct cmd item_commands[] = {
@@ -112,6 +115,19 @@ static void accepted(void)
 	CHECK_STR(opts.last_tag, "z");
 	CHECK_STR(parse("thing item list --name=a=b"), "");
 	CHECK_STR(opts.name, "a=b");
+
+	/* An argument that may be left out is never the next word. */
+	CHECK_STR(parse("thing item list"), "");
+	CHECK_EQ(opts.pause, 0);
+	CHECK_STR(parse("thing item list --pause 5"), "");
+	CHECK(opts.pause == 2 && call.n_operands == 1);
+	CHECK_STR(parse("thing item list --pause=5 -p"), "");
+	CHECK(opts.pause == 2 && call.n_operands == 0);
+	CHECK_STR(parse("thing item list -ap7"), "");
+	CHECK(opts.all && opts.pause == 7);
+	CHECK_STR(parse("thing item list -p 7"), "");
+	CHECK(opts.pause == 2 && call.n_operands == 1);
+	CHECK_STR(parse("thing item list --pause=0"), "thing item list: --pause 0: must be 1..9");
 }
 
 static void operands(void)
@@ -201,6 +217,7 @@ static void helps(void)
 		"  -l, --level=LEVEL       how much is said: silent, error, info, verbose\n"
 		"                          (default error)\n"
 		"      --sides=LIST        of what: left | right | top (default left)\n"
+		"  -p, --pause[=N]         between two: 1..9\n"
 		"  -t, --tag=TAG           may be given several times\n"
 		"  -v, --verbose           say more\n"
 		"  -h, --help              print this text and exit\n");
