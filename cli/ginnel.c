@@ -8,12 +8,14 @@
 
 #include "base/cmd.h"
 #include "cli/show_enum.h"
+#include "cli/stats_verbs.h"
 
 #define OUTPUT_MAX (1 << 20)
 #define USAGE_STATUS 2
 
 struct settings {
-	bool json;
+	bool			 json;
+	struct stats_settings	 stats;
 };
 
 /* The verbs that are programs of their own. */
@@ -107,6 +109,21 @@ static int enum_lock(const struct cmd_call *call, void *into)
 	return cmd_print(&out);
 }
 
+static int run_stats(const struct cmd_call *call, void *into)
+{
+	return stats_verb(call, &((struct settings *)into)->stats);
+}
+
+static int run_metrics(const struct cmd_call *call, void *into)
+{
+	return metrics_verb(call, &((struct settings *)into)->stats);
+}
+
+static int run_report(const struct cmd_call *call, void *into)
+{
+	return report_verb(call, &((struct settings *)into)->stats);
+}
+
 static int version(const struct cmd_call *call, void *into)
 {
 	cleanup(buf_done) struct buf out = buf_of_max(256);
@@ -119,6 +136,25 @@ static int help(const struct cmd_call *call, void *into);
 
 static const struct cmd_option json_options[] = {
 	{"json", .value = VALUE_BOOL_AT(settings, json), .help = "print JSON"},
+};
+
+static const struct cmd_option stats_options[] = {
+	{"json", .value = VALUE_BOOL_AT(settings, stats.json), .help = "print JSON"},
+	{"watch", .metavar = "SECONDS", .absent = "2",
+		.value = VALUE_INT_AT(settings, stats.watch_s, 1, 86400, NULL),
+		.help = "print again and again, with rates, every 2 s or so often"},
+	{"all", .value = VALUE_BOOL_AT(settings, stats.all),
+		.help = "print reasons and events that have not occurred too"},
+};
+
+static const struct cmd_option metrics_options[] = {
+	{"listen", .metavar = "WHERE", .value = VALUE_TEXT_AT(settings, stats.listen, 1, NULL),
+		.help = "serve them by HTTP on unix:PATH, ADDRESS:PORT or [ADDRESS]:PORT instead"},
+};
+
+static const struct cmd_option report_options[] = {
+	{"hide-addresses", .value = VALUE_BOOL_AT(settings, stats.hide_addresses),
+		.help = "leave out where peers are"},
 };
 
 static const struct cmd enum_commands[] = {
@@ -158,6 +194,15 @@ static const struct cmd commands[] = {
 		.help = "run a WireGuard tunnel in user space: ginnel-wg"},
 	{"conf", CMD_COMMANDS(conf_commands),
 		.help = "configure a tunnel from its file, as wg-quick writes it: ginnel-conf"},
+	{"stats", .operands = "[INTERFACE...]", .most = CMD_MOST_ANY, .run = run_stats,
+		CMD_OPTIONS(stats_options),
+		.help = "print what tunnels do: peers, what was dropped and why, the fast path"},
+	{"metrics", .operands = "[INTERFACE...]", .most = CMD_MOST_ANY, .run = run_metrics,
+		CMD_OPTIONS(metrics_options),
+		.help = "print the same for Prometheus, or serve it"},
+	{"report", .operands = "[INTERFACE...]", .most = CMD_MOST_ANY, .run = run_report,
+		CMD_OPTIONS(report_options),
+		.help = "print what belongs into a report of a fault, without secrets"},
 	{"lab", CMD_COMMANDS(lab_commands),
 		.help = "two hosts with a tunnel between them, to play and test with: ginnel-lab"},
 	{"enum", CMD_COMMANDS(enum_commands),

@@ -1,39 +1,28 @@
 #include "cli/show_enum.h"
 
+#include "base/json.h"
 #include "base/suggest.h"
 #include "cli/types.h"
-
-static void put_json(const char *text, struct buf *ret)
-{
-	buf_puts(ret, "\"");
-	for (; *text; text++) {
-		if ((unsigned char)*text < ' ')
-			buf_printf(ret, "\\u%04x", *text);
-		else
-			buf_printf(ret, "%s%c", *text == '"' || *text == '\\' ? "\\" : "", *text);
-	}
-	buf_puts(ret, "\"");
-}
 
 static void json_row(const char *identifier, const char *name, int64_t value, struct buf *ret)
 {
 	buf_puts(ret, "{\"name\": ");
-	put_json(name, ret);
+	json_put_text(name, ret);
 	buf_printf(ret, ", \"value\": %lld, \"identifier\": ", (long long)value);
-	put_json(identifier, ret);
+	json_put_text(identifier, ret);
 }
 
 static void json_type(const struct enum_type *type, struct buf *ret)
 {
 	buf_puts(ret, "{\"type\": ");
-	put_json(type->name, ret);
+	json_put_text(type->name, ret);
 	buf_printf(ret, ", \"flags\": %s, \"members\": [", type->is_flags ? "true" : "false");
 	for (size_t i = 0; i < type->n_members; i++) {
 		buf_puts(ret, i ? ",\n  " : "\n  ");
 		json_row(type->members[i].identifier, type->members[i].name, type->members[i].value,
 			ret);
 		buf_puts(ret, ", \"doc\": ");
-		put_json(type->members[i].doc, ret);
+		json_put_text(type->members[i].doc, ret);
 		buf_puts(ret, "}");
 	}
 	buf_puts(ret, "], \"aliases\": [");

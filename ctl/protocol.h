@@ -54,5 +54,5 @@ ENUM_DECLARE(ctl_message, CTL_MESSAGE_LIST);
 	X(CTL_ITEM_ALLOWED_IPS, 21, "allowed-ips", "number: how many prefixes")                    \
 	X(CTL_ITEM_KEEPALIVE, 22, "keepalive", "number: seconds; persistent keepalive")            \
 	X(CTL_ITEM_TIME, 23, "time", "number: ns since 1970")                                      \
-	X(CTL_ITEM_REASON, 24, "reason", "text: name of a drop")
+	X(CTL_ITEM_REASON, 24, "reason", "text: name of a drop, or why a piece is not used")
 ENUM_DECLARE(ctl_item, CTL_ITEM_LIST);

@@ -1,6 +1,7 @@
 #include "tunnel/ctl_stats.h"
 
 #include "tunnel/addr_text.h"
+#include "tunnel/fast_path.h"
 
 #include <errno.h>
 #include <sys/queue.h>
@@ -74,6 +75,38 @@ static int put_device(struct answer *a, struct buf *frame)
 	return 1;
 }
 
+static void put_why(const struct fast_path_piece *p, struct buf *frame)
+{
+	cleanup(buf_done) struct buf text = buf_of_max(256);
+
+	for (size_t i = 0; i < fast_path_why_enum.n_members; i++)
+		if (fast_path_why_enum.members[i].value == p->why)
+			buf_puts(&text, fast_path_why_enum.members[i].doc);
+	if (p->error)
+		buf_printf(&text, ": %s", strerror(p->error));
+	ctl_put_text(frame, CTL_ITEM_REASON, enum_name(&fast_path_why_enum, p->why));
+	ctl_put_text(frame, CTL_ITEM_WHY, buf_str(&text));
+	ctl_put_number(frame, CTL_ITEM_COUNT, p->times);
+	ctl_put_number(frame, CTL_ITEM_TIME, p->last_real_ns);
+}
+
+static int put_piece(struct answer *a, struct buf *frame)
+{
+	struct fast_path_piece pieces[FAST_PATH_COUNT];
+	const struct fast_path_piece *p;
+
+	if (a->at >= FAST_PATH_COUNT)
+		return 0;
+	fast_path_state(pieces);
+	p = &pieces[a->at];
+	ctl_begin(frame, CTL_MESSAGE_PIECE);
+	ctl_put_text(frame, CTL_ITEM_NAME, enum_name(&fast_path_enum, p->piece));
+	ctl_put_number(frame, CTL_ITEM_ON, fast_path_is_on(p));
+	if (p->why != FAST_PATH_WORKS)
+		put_why(p, frame);
+	return 1;
+}
+
 static int put_drop(struct answer *a, struct buf *frame)
 {
 	uint64_t drops[WG_DROP_COUNT];
@@ -137,7 +170,7 @@ static int put_peer(struct answer *a, struct buf *frame)
 /* ---- stats ---- */
 
 static int (*const parts[])(struct answer *a, struct buf *frame) = {
-	put_device, put_drop, put_event_count, put_peer};
+	put_device, put_piece, put_drop, put_event_count, put_peer};
 
 static int stats_begin(void *arg, struct rd fields, void **ret)
 {

@@ -3,7 +3,7 @@
 #include "tunnel/ctl_stats.h"
 #include "tunnel/events.h"
 #include "tunnel/link.h"
-#include "tunnel/local_socket.h"
+#include "base/local_socket.h"
 #include "tunnel/path.h"
 #include "tunnel/process.h"
 #include "tunnel/uapi_server.h"

@@ -15,11 +15,6 @@
 #define SIOCGSKNS 0x894C
 #endif
 
-/* The file that a Unix socket is bound to; linux/un.h does not go with sys/un.h. */
-#ifndef SIOCUNIXFILE
-#define SIOCUNIXFILE 0x89e0
-#endif
-
 /* UDP segmentation of TUN devices: Linux 6.2. */
 #ifndef TUN_F_USO4
 #define TUN_F_USO4 0x20

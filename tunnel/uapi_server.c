@@ -1,7 +1,7 @@
 #include "tunnel/uapi_server.h"
 
 #include "base/log.h"
-#include "tunnel/local_socket.h"
+#include "base/local_socket.h"
 
 #include <errno.h>
 #include <fcntl.h>

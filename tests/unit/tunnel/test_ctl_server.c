@@ -2,7 +2,7 @@
 #include "base/test.h"
 #include "ctl/client.h"
 #include "tunnel/ctl_server.h"
-#include "tunnel/local_socket.h"
+#include "base/local_socket.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,6 +1,4 @@
-#include "tunnel/local_socket.h"
-
-#include "tunnel/kernel.h"
+#include "base/local_socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +8,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+
+/* linux/un.h does not go with sys/un.h. */
+#ifndef SIOCUNIXFILE
+#define SIOCUNIXFILE 0x89e0
+#endif
 
 /* /run may lack; its parent never does. */
 static int make_dir(const char *dir)

@@ -1,5 +1,5 @@
 /*
- * tunnel/local_socket.h - a Unix socket that listens at a path, and its file.
+ * base/local_socket.h - a Unix socket that listens at a path, and its file.
  *
  * Knows no protocol.  Takes a dead socket's place, never a living one's, and removes a file only if
  * it still is the socket's own.
