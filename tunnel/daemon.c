@@ -172,6 +172,12 @@ static void put_bind(const struct bind *b, struct buf *ret)
 		buf_printf(ret, " device=%s", b->device);
 }
 
+static void stop_binding(struct daemon *d)
+{
+	d->bind_retry_ns = UINT64_MAX;
+	d->bind_error = 0;
+}
+
 static int open_sockets(struct daemon *d, uint16_t port)
 {
 	struct udp_config config = {.port = port,
@@ -191,6 +197,7 @@ static int open_sockets(struct daemon *d, uint16_t port)
 	d->udp = new;
 	d->port = new->port;
 	path_resume(d->path, new);
+	stop_binding(d);
 	wg_peer_clear_source(d->device, NULL);
 	put_bind(&d->bind, &where);
 	wg_device_tell(d->device, WG_EVENT_BOUND);
@@ -234,12 +241,6 @@ static void bind_failed(struct daemon *d, int r)
 	d->bind_retry_ns = clock_ns(CLOCK_BOOTTIME) + BIND_RETRY_NS;
 }
 
-static void stop_binding(struct daemon *d)
-{
-	d->bind_retry_ns = UINT64_MAX;
-	d->bind_error = 0;
-}
-
 static int go_up(struct daemon *d)
 {
 	int r = open_sockets(d, d->port);
@@ -248,7 +249,6 @@ static int go_up(struct daemon *d)
 		bind_failed(d, r);
 		return r;
 	}
-	stop_binding(d);
 	wg_device_up(d->device, now());
 	run_device(d);
 	return 0;
@@ -300,10 +300,13 @@ static void routes_changed(void *arg)
 {
 	struct daemon *d = arg;
 	uint32_t device = d->udp && d->bind.device[0] ? if_nametoindex(d->bind.device) : 0;
+	int r = 0;
 
 	/* A device that was deleted and made again is another, to which no socket is bound. */
 	if (device && device != d->udp->device_ifindex)
-		(void)open_sockets(d, d->port);
+		r = open_sockets(d, d->port);
+	if (r < 0)
+		bind_failed(d, r);
 	if (d->udp)
 		udp_routes_changed(d->udp);
 }

@@ -119,6 +119,20 @@ def drops(p):
     ok(0 < lost == int(b.get("receive-full", 0)), "and what a full receive buffer had no room for, as the kernel counts it [drop-receive-full]", lost, b)
 
 
+def rebinds(p):
+    """The device to which the sockets are bound is made anew, and the new one cannot be bound at once."""
+    p.start(options=["--bind-device=eth"])
+    p.works()
+    p.fa.rules("bind EADDRINUSE")
+    lab.run("ip -n a link del eth")
+    p.cable()
+    ok(lab.wait_for(lambda: lines(p.a, "cannot bind port 1111")) == 1, "that the new device cannot be bound is told once [bind-device-again]")
+    lab.wait_for(lambda: p.fa.hits() > 2)
+    p.fa.rules()
+    ok(p.works() and lines(p.a, "cannot bind port") == 1, "and it is tried again until it is bound [bind-device-again]")
+    same(p.stop(), (0, 0), "and they end as ever")
+
+
 def mtu(p):
     """The outer link becomes narrow under traffic, and wide again."""
     def set_mtu(n):
@@ -355,7 +369,7 @@ def namespaces(p):
 def test():
     resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
     p = Pair()
-    for part in (missing, underlay, drops, mtu, stalls, logs, descriptors, namespaces):
+    for part in (missing, underlay, drops, rebinds, mtu, stalls, logs, descriptors, namespaces):
         t = time.monotonic()
         part(p)
         lab.note("%s: %.1f s" % (part.__name__, time.monotonic() - t))

@@ -54,13 +54,16 @@ class Pair:
             lab.run("ip netns add " + ns)
             lab.run("ip -n %s link set lo up" % ns)
             lab.run("sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0", ns)
+        self.cable()
+        self.ends = {}
+        self.ka, self.kb = w.Key(), w.Key()
+
+    def cable(self):
         lab.run("ip link add eth netns a type veth peer name eth netns b")
         for ns, n in (("a", 1), ("b", 2)):
             lab.run("ip -n %s addr add 10.0.0.%d/24 dev eth" % (ns, n))
             lab.run("ip -n %s addr add fd00:aa::%d/64 dev eth nodad" % (ns, n))
             lab.run("ip -n %s link set eth up" % ns)
-        self.ends = {}
-        self.ka, self.kb = w.Key(), w.Key()
 
     def start(self, rules=(), v6=False, a=lab.Daemon, options=()):
         """Both daemons.  rules: for both, from their start on.  a: another way to start the one in host a."""
