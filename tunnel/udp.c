@@ -202,7 +202,15 @@ static unsigned probe_max_segments(void)
 	return 64;
 }
 
-/* Without it sources are believed until a send is refused. */
+/* Sources are believed until a send is refused. */
+static void no_route_query(struct udp_queue *q, int why)
+{
+	close_fd(&q->routes_fd);
+	q->routes_fd = -1;
+	fast_path_fell_back(FAST_PATH_ROUTE_QUERY, FAST_PATH_KERNEL, why);
+	log_limited(LOG_LEVEL_INFO, "udp: cannot ask for routes: %s", strerror(why));
+}
+
 static void open_routes(struct udp_queue *q, const struct udp *u, unsigned without)
 {
 	q->owner = u;
@@ -210,10 +218,8 @@ static void open_routes(struct udp_queue *q, const struct udp *u, unsigned witho
 	if (without & FAST_PATH_ROUTE_QUERY)
 		return;
 	q->routes_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	if (q->routes_fd < 0) {
-		fast_path_fell_back(FAST_PATH_ROUTE_QUERY, FAST_PATH_KERNEL, errno);
-		log_limited(LOG_LEVEL_INFO, "udp: cannot ask for routes: %s", strerror(errno));
-	}
+	if (q->routes_fd < 0)
+		no_route_query(q, errno);
 }
 
 int udp_open(const struct udp_config *config, struct udp **ret)
@@ -538,6 +544,10 @@ static bool source_works(struct udp_queue *q, const struct wg_endpoint *e)
 	if (wg_endpoint_equal(&way->endpoint, &key) && way->routes == routes)
 		return way->works;
 	r = ask_route(q, e);
+	/* A policy, and for good: each question would cost a call for nothing. */
+	if (r == -EPERM || r == -EACCES)
+		no_route_query(q, -r);
+	/* Other errors are of the moment: there was no memory, say. */
 	if (r < 0)
 		return true;
 	*way = (struct udp_way){.endpoint = key, .routes = routes, .works = r > 0};

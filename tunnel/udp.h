@@ -68,7 +68,7 @@ struct udp_queue {
 	struct udp_path		paths[UDP_PATHS_MAX];	/* [w] */
 	struct udp_counters	counters;	/* [w] */
 	const struct udp	*owner;		/* [I] */
-	int			routes_fd;	/* [I] asks for routes; -1: cannot */
+	int			routes_fd;	/* [w] asks for routes; -1: cannot */
 	struct udp_way		ways[UDP_WAYS_MAX];	/* [w] */
 };
 

@@ -637,6 +637,37 @@ static void no_v4(void)
 	one_family(AF_INET);
 }
 
+/* The socket that asks for routes is there, and may not be used. */
+static void no_questions(void)
+{
+	struct udp_config c = {.workers = 1};
+	struct wg_endpoint e = {
+		.dst = {.family = AF_INET, .bytes = {127, 0, 0, 1}}, .src = {127, 0, 0, 2}};
+	struct udp_message m = {.to = &e, .data = bytes, .len = 10};
+	struct fast_path_piece pieces[FAST_PATH_COUNT];
+	struct udp *u;
+
+	DEMAND(udp_open(&c, &u) == 0 && u->queues[0].routes_fd >= 0);
+	e.dst.port = u->port;
+	forbid(__NR_sendto, (unsigned)u->queues[0].routes_fd, EPERM);
+	for (unsigned i = 0; i < 2; i++) {
+		DEMAND(udp_send(&u->queues[0], &m, 1) == 0 && !m.source_refused);
+		DEMAND(u->queues[0].routes_fd < 0);
+	}
+	DEMAND(u->queues[0].counters.sends == 2);
+	fast_path_state(pieces);
+	for (unsigned i = 0; i < FAST_PATH_COUNT; i++)
+		if (pieces[i].piece == FAST_PATH_ROUTE_QUERY)
+			DEMAND(pieces[i].why == FAST_PATH_KERNEL && pieces[i].error == EPERM &&
+				pieces[i].times == 1);
+	udp_free(u);
+}
+
+static void not_asked(void)
+{
+	in_child(no_questions);
+}
+
 static void missing_families(void)
 {
 	in_child(no_v6);
@@ -937,6 +968,9 @@ int main(void)
 	test_run("runs are neither sent nor received, nor routes asked for, where that is excluded [without-udp]", without);
 	test_run("senders are spread over the workers' sockets", workers_share);
 	test_run("empty datagrams travel, oversized ones are dropped alone", empty_and_long);
+	test_run("where routes may not be asked for sources are believed, and nobody asks again "
+		 "[fast-path-state]",
+		not_asked);
 	test_run("one family is enough, none is not [udp-one-family] [sock-no-v6]", missing_families);
 	if (own_namespace) {
 		test_run("a datagram says how many before it found no room [drop-receive-full]",
