@@ -111,7 +111,14 @@ static void device_wake(void *arg)
 
 static void send_effects(struct daemon *d, struct udp_message m[], struct wg_peer *peers[], unsigned n)
 {
-	if (!n || !d->udp)
+	if (!d->udp) {
+		for (unsigned i = 0; i < n; i++)
+			wg_device_drop(d->device, WG_DROP_LINK_DOWN, 1,
+				(struct wg_tap_packet){
+					.peer = peers[i], .endpoint = m[i].to, .tos = m[i].tos});
+		return;
+	}
+	if (!n)
 		return;
 	udp_send(&d->udp->control, m, n);
 	for (unsigned i = 0; i < n; i++) {

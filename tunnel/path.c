@@ -332,6 +332,9 @@ static void from_tun(struct worker *w, struct tun_queue *q)
 		if (n == -EBADFD) {
 			epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, q->fd, NULL);
 			tun_gone(w);
+		} else if (n < 0 && n != -EAGAIN) {
+			/* The kernel has let go of it all the same. */
+			drop_inner(w, WG_DROP_TUN_READ, 1, NULL, NULL, 0);
 		}
 		if (n < 0)
 			break;

@@ -51,6 +51,7 @@
 		"rx: the socket's buffer was full, told with the next datagram; a coalesced one "  \
 		"counts once")                                                                     \
 	X(WG_DROP_ICMP_REFUSED, 35, "icmp-refused",                                                \
-		"tx: the interface refused the ICMP error about a packet that no peer can take")
+		"tx: the interface refused the ICMP error about a packet that no peer can take")   \
+	X(WG_DROP_TUN_READ, 36, "tun-read", "tx: the interface failed to hand over what it had")
 ENUM_DECLARE(wg_drop, WG_DROP_LIST);
 #define WG_DROP_COUNT ((int)ENUM_COUNT(wg_drop))

@@ -112,10 +112,13 @@ def drops(p):
     s.sendto(b"to nobody", ("10.9.0.77", 4000))
     s.close()
     lab.wait_for(lambda: p.fa.hits() > 0)
+    p.fa.rules("read EINVAL tun x3")
+    lab.wait_for(lambda: p.works(timeout=1) and p.fa.hits() == 3)
     p.stop()
     a, b = said("wg1"), said("wg2")
     ok(refused == "OSError" and int(a["no-peer"]) > 1, "at level verbose the daemon says at its end what it has dropped and why [log-drops]", refused, a)
     ok(int(a.get("icmp-refused", 0)) > 0, "ICMP errors that the interface refuses are among it [drop-icmp-refused]", a)
+    same(a.get("tun-read"), "3", "so are packets that the interface failed to hand over [drop-tun-read]")
     ok(0 < lost == int(b.get("receive-full", 0)), "and what a full receive buffer had no room for, as the kernel counts it [drop-receive-full]", lost, b)
 
 
