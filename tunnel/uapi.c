@@ -176,28 +176,60 @@ static bool parse_endpoint(const struct uapi *u, struct text t, struct wg_addr *
 	return true;
 }
 
+/* As inet_pton() has it, at a fraction of its cost: there may be 100,000 in a request. */
+static bool parse_ipv4(struct text t, uint8_t ret[4])
+{
+	size_t at = 0;
+
+	for (unsigned i = 0; i < 4; i++) {
+		unsigned v = 0;
+		size_t start;
+
+		if (i && (at == t.len || t.at[at++] != '.'))
+			return false;
+		for (start = at; at < t.len && t.at[at] >= '0' && t.at[at] <= '9'; at++) {
+			v = v * 10 + (unsigned)(t.at[at] - '0');
+			if (v > UINT8_MAX)
+				return false;
+		}
+		if (at == start || (t.at[start] == '0' && at - start > 1))
+			return false;
+		ret[i] = (uint8_t)v;
+	}
+	return at == t.len;
+}
+
+static bool parse_ipv6(struct text t, uint8_t ret[16])
+{
+	char text[INET6_ADDRSTRLEN];
+
+	return text_copy(t, text, sizeof(text)) && inet_pton(AF_INET6, text, ret) == 1;
+}
+
 /* [-]ADDRESS/CIDR; the mask is not optional. */
 static bool parse_prefix(struct text t, struct wg_prefix *ret, bool *ret_remove)
 {
-	char text[INET6_ADDRSTRLEN + 8], *address = text, *slash;
+	struct text address = t, mask;
+	const char *slash;
 	uint64_t cidr;
 
-	if (!text_copy(t, text, sizeof(text)))
-		return false;
-	*ret_remove = *address == '-';
+	*ret_remove = t.len && t.at[0] == '-';
 	if (*ret_remove)
-		address++;
-	slash = strchr(address, '/');
+		address = (struct text){t.at + 1, t.len - 1};
+	slash = memchr(address.at, '/', address.len);
 	if (!slash)
 		return false;
-	*slash++ = 0;
-	*ret = (struct wg_prefix){.family = strchr(address, ':') ? AF_INET6 : AF_INET};
-	if (inet_pton(ret->family, address, ret->bytes) != 1)
+	mask = (struct text){slash + 1, address.len - 1 - (size_t)(slash - address.at)};
+	address.len = (size_t)(slash - address.at);
+	*ret = (struct wg_prefix){.family = AF_INET};
+	if (!parse_ipv4(address, ret->bytes)) {
+		ret->family = AF_INET6;
+		if (!parse_ipv6(address, ret->bytes))
+			return false;
+	}
+	if (mask.len > 1 && mask.at[0] == '0')
 		return false;
-	if (*slash == '0' && slash[1])
-		return false;
-	if (!parse_number((struct text){slash, strlen(slash)}, ret->family == AF_INET ? 32 : 128,
-		    &cidr))
+	if (!parse_number(mask, ret->family == AF_INET ? 32 : 128, &cidr))
 		return false;
 	ret->cidr = (uint8_t)cidr;
 	return true;

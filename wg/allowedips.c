@@ -135,6 +135,7 @@ void allowedips_init(struct allowedips *t, struct reclaim *reclaim)
 {
 	atomic_init(&t->root4, NULL);
 	atomic_init(&t->root6, NULL);
+	t->last = NULL;
 	t->reclaim = reclaim;
 }
 
@@ -195,6 +196,26 @@ static void adopt(struct allowedips_node *n, struct allowedips_node *child)
 	child->parent = n;
 }
 
+static inline bool is_shorter(const struct allowedips_node *n, struct key k, unsigned cidr)
+{
+	return n->cidr < cidr && key_common(k, node_key(n)) >= n->cidr;
+}
+
+/*
+ * A strictly shorter prefix, or NULL: not from the root but from where the last one was inserted,
+ * for lists are mostly in order.
+ */
+static struct allowedips_node *near_last(const struct allowedips *t, bool is6, struct key k, unsigned cidr)
+{
+	struct allowedips_node *n = t->last;
+
+	if (!n || n->is6 != is6)
+		return NULL;
+	while (n && !is_shorter(n, k, cidr))
+		n = n->parent;
+	return n;
+}
+
 /*
  * The node of exactly this prefix, or NULL; in any case the longest strictly shorter one (NULL:
  * none) in ${ret_parent} and what hangs where the prefix belongs (NULL: nothing) in ${ret_there}.
@@ -202,10 +223,9 @@ static void adopt(struct allowedips_node *n, struct allowedips_node *child)
 static struct allowedips_node *find(struct allowedips *t, bool is6, struct key k, unsigned cidr,
 	struct allowedips_node **ret_parent, struct allowedips_node **ret_there)
 {
-	struct allowedips_node *parent = NULL, *n;
+	struct allowedips_node *parent = near_last(t, is6, k, cidr), *n;
 
-	while ((n = load(slot_of(t, is6, parent, k))) && n->cidr < cidr &&
-		key_common(k, node_key(n)) >= n->cidr)
+	while ((n = load(slot_of(t, is6, parent, k))) && is_shorter(n, k, cidr))
 		parent = n;
 	*ret_parent = parent;
 	*ret_there = n;
@@ -252,6 +272,7 @@ int allowedips_insert(struct allowedips *t, int family, const void *addr, unsign
 	fork->parent = parent;
 	set_owner(n, owner);
 	publish(slot_of(t, is6, parent, k), fork);
+	t->last = n;
 	return 0;
 }
 
@@ -270,6 +291,8 @@ static struct allowedips_node *splice(struct allowedips *t, struct allowedips_no
 	if (child)
 		child->parent = parent;
 	publish(slot_of(t, n->is6, parent, node_key(n)), child);
+	if (t->last == n)
+		t->last = NULL;
 	reclaim_later(t->reclaim, &n->item, node_free);
 	return parent;
 }

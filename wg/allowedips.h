@@ -24,6 +24,7 @@ struct allowedips_owner {
 
 struct allowedips {
 	struct allowedips_node *_Atomic	 root4, *_Atomic root6;
+	struct allowedips_node		*last;	/* the writer's: the one inserted last, or NULL */
 	struct reclaim			*reclaim;
 };
 

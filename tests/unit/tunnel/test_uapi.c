@@ -232,7 +232,11 @@ static void bad_values(void)
 		"allowed_ip=10.0.0.0/", "allowed_ip=10.0.0.0/33", "allowed_ip=::/129", "allowed_ip=10.0.0/8",
 		"allowed_ip=10.0.0.0/08", "allowed_ip=10.0.0.0/+8", "allowed_ip=10.0.0.0/-8", "allowed_ip=+10.0.0.0/8",
 		"allowed_ip=--10.0.0.0/8", "allowed_ip=10.0.0.0/8 ", "allowed_ip=10.0.0.0/8,10.1.0.0/16",
-		"allowed_ip=fe80::1%eth0/64", "allowed_ip=10.0.0.0/255.0.0.0", "protocol_version=2",
+		"allowed_ip=fe80::1%eth0/64", "allowed_ip=10.0.0.0/255.0.0.0", "allowed_ip=10.0.0.0.0/8",
+		"allowed_ip=10.0.0./8", "allowed_ip=10..0.0/8", "allowed_ip=.10.0.0.0/8", "allowed_ip=10.0.0.0./8",
+		"allowed_ip=256.0.0.0/8", "allowed_ip=10.0.0.256/8", "allowed_ip=10.00.0.0/8", "allowed_ip=010.0.0.0/8",
+		"allowed_ip=4294967306.0.0.0/8", "allowed_ip=10.0.0.a/8", "allowed_ip= 10.0.0.0/8", "allowed_ip=10.0.0.0 /8",
+		"protocol_version=2",
 		"protocol_version=", "protocol_version=01", "private_key=" K1, "listen_port=1", "replace_peers=true", "fwmark=1", NULL};
 	char text[1024];
 
