@@ -83,7 +83,7 @@ bool aead_open(struct aead *a, const uint8_t key[AEAD_KEY_LEN], uint64_t counter
 void hchacha20(const uint8_t key[32], const uint8_t nonce[16], uint8_t ret[32])
 {
 	static const char constants[] = "expand 32-byte k";
-	EVP_CIPHER_CTX *c = crypto_scratch()->chacha20;
+	EVP_CIPHER_CTX *c = crypto_chacha20();
 	uint8_t block[64] = {0};
 	int n;
 
@@ -109,7 +109,7 @@ static void inner_of(const uint8_t key[AEAD_KEY_LEN], const uint8_t nonce[XAEAD_
 void xaead_seal(const uint8_t key[AEAD_KEY_LEN], const uint8_t nonce[XAEAD_NONCE_LEN],
 	const void *aad, size_t aad_len, const void *src, size_t len, void *dst)
 {
-	EVP_CIPHER_CTX *c = crypto_scratch()->chacha20_poly1305;
+	EVP_CIPHER_CTX *c = crypto_chacha20_poly1305();
 	uint8_t inner_key[AEAD_KEY_LEN], inner_nonce[AEAD_NONCE_LEN];
 
 	inner_of(key, nonce, inner_key, inner_nonce);
@@ -121,7 +121,7 @@ void xaead_seal(const uint8_t key[AEAD_KEY_LEN], const uint8_t nonce[XAEAD_NONCE
 bool xaead_open(const uint8_t key[AEAD_KEY_LEN], const uint8_t nonce[XAEAD_NONCE_LEN],
 	const void *aad, size_t aad_len, const void *src, size_t len, void *dst)
 {
-	EVP_CIPHER_CTX *c = crypto_scratch()->chacha20_poly1305;
+	EVP_CIPHER_CTX *c = crypto_chacha20_poly1305();
 	uint8_t inner_key[AEAD_KEY_LEN], inner_nonce[AEAD_NONCE_LEN];
 	bool ok;
 

@@ -62,7 +62,7 @@ int aead_openssl_new(struct aead **ret)
 	o->ctx = EVP_CIPHER_CTX_new();
 	if (!o->ctx ||
 		EVP_CipherInit_ex2(
-			o->ctx, crypto_algorithms()->chacha20_poly1305, NULL, NULL, 1, NULL) <= 0) {
+			o->ctx, crypto_ciphers()->chacha20_poly1305, NULL, NULL, 1, NULL) <= 0) {
 		openssl_free(&o->a);
 		return -ENOMEM;
 	}

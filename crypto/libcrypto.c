@@ -4,9 +4,10 @@
 #include <pthread.h>
 #include <stdio.h>
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_once_t once = PTHREAD_ONCE_INIT, once_ciphers = PTHREAD_ONCE_INIT;
 static pthread_key_t thread_end;
 static struct crypto_algorithms algorithms;
+static struct crypto_ciphers ciphers;
 static _Thread_local struct crypto_scratch *mine;
 
 void crypto_die(const char *what)
@@ -35,8 +36,6 @@ static void fetch(void)
 	/* Once a thread is confined it must not come upon the idea to read a configuration. */
 	if (!OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) ||
 		!(a->lib = OSSL_LIB_CTX_new()) ||
-		!(a->chacha20 = EVP_CIPHER_fetch(a->lib, "ChaCha20", NULL)) ||
-		!(a->chacha20_poly1305 = EVP_CIPHER_fetch(a->lib, "ChaCha20-Poly1305", NULL)) ||
 		!(a->blake2s = EVP_MD_fetch(a->lib, "BLAKE2S-256", NULL)) ||
 		!(a->blake2s_mac = EVP_MAC_fetch(a->lib, "BLAKE2SMAC", NULL)) ||
 		pthread_key_create(&thread_end, scratch_free))
@@ -49,22 +48,32 @@ const struct crypto_algorithms *crypto_algorithms(void)
 	return &algorithms;
 }
 
+static void fetch_ciphers(void)
+{
+	OSSL_LIB_CTX *lib = crypto_algorithms()->lib;
+
+	if (!(ciphers.chacha20 = EVP_CIPHER_fetch(lib, "ChaCha20", NULL)) ||
+		!(ciphers.chacha20_poly1305 = EVP_CIPHER_fetch(lib, "ChaCha20-Poly1305", NULL)))
+		crypto_die("ciphers");
+}
+
+const struct crypto_ciphers *crypto_ciphers(void)
+{
+	pthread_once(&once_ciphers, fetch_ciphers);
+	return &ciphers;
+}
+
 static struct crypto_scratch *scratch_new(void)
 {
 	const struct crypto_algorithms *a = crypto_algorithms();
 	static const uint8_t base_point[32] = {9};
 	struct crypto_scratch *s = calloc(1, sizeof(*s));
 
-	if (!s || !(s->chacha20 = EVP_CIPHER_CTX_new()) ||
-		!(s->chacha20_poly1305 = EVP_CIPHER_CTX_new()) || !(s->md = EVP_MD_CTX_new()) ||
-		!(s->mac = EVP_MAC_CTX_new(a->blake2s_mac)) ||
+	if (!s || !(s->md = EVP_MD_CTX_new()) || !(s->mac = EVP_MAC_CTX_new(a->blake2s_mac)) ||
 		!(s->peer = EVP_PKEY_new_raw_public_key_ex(
 			  a->lib, "X25519", NULL, base_point, sizeof(base_point))) ||
 		pthread_setspecific(thread_end, s))
 		crypto_die("contexts");
-	crypto_must(EVP_CipherInit_ex2(s->chacha20, a->chacha20, NULL, NULL, 1, NULL));
-	crypto_must(EVP_CipherInit_ex2(
-		s->chacha20_poly1305, a->chacha20_poly1305, NULL, NULL, 1, NULL));
 	return s;
 }
 
@@ -73,6 +82,31 @@ struct crypto_scratch *crypto_scratch(void)
 	if (unlikely(!mine))
 		mine = scratch_new();
 	return mine;
+}
+
+static EVP_CIPHER_CTX *context(EVP_CIPHER_CTX **c, const EVP_CIPHER *cipher)
+{
+	*c = EVP_CIPHER_CTX_new();
+	if (!*c)
+		crypto_die("contexts");
+	crypto_must(EVP_CipherInit_ex2(*c, cipher, NULL, NULL, 1, NULL));
+	return *c;
+}
+
+EVP_CIPHER_CTX *crypto_chacha20(void)
+{
+	struct crypto_scratch *s = crypto_scratch();
+
+	return likely(s->chacha20) ? s->chacha20 : context(&s->chacha20, crypto_ciphers()->chacha20);
+}
+
+EVP_CIPHER_CTX *crypto_chacha20_poly1305(void)
+{
+	struct crypto_scratch *s = crypto_scratch();
+
+	return likely(s->chacha20_poly1305) ?
+		       s->chacha20_poly1305 :
+		       context(&s->chacha20_poly1305, crypto_ciphers()->chacha20_poly1305);
 }
 
 static void update(EVP_CIPHER_CTX *c, void *dst, const void *src, size_t len)

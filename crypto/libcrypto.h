@@ -27,29 +27,38 @@ _Noreturn void crypto_die(const char *what);
 
 struct crypto_algorithms {
 	OSSL_LIB_CTX	*lib;
-	EVP_CIPHER	*chacha20;
-	EVP_CIPHER	*chacha20_poly1305;
 	EVP_MD		*blake2s;
 	EVP_MAC		*blake2s_mac;
 };
 
-/* One thread's contexts, initialised with their algorithms. */
+/* Apart, for asked for one libcrypto makes all ciphers that it has, and most hosts never need one. */
+struct crypto_ciphers {
+	EVP_CIPHER	*chacha20;
+	EVP_CIPHER	*chacha20_poly1305;
+};
+
+/* One thread's contexts. */
 struct crypto_scratch {
-	EVP_CIPHER_CTX	*chacha20;
-	EVP_CIPHER_CTX	*chacha20_poly1305;
+	EVP_CIPHER_CTX	*chacha20;		/* NULL until crypto_chacha20() */
+	EVP_CIPHER_CTX	*chacha20_poly1305;	/* NULL until crypto_chacha20_poly1305() */
 	EVP_MD_CTX	*md;
 	EVP_MAC_CTX	*mac;
 	EVP_PKEY	*peer;		/* an X25519 public key, overwritten by every derivation */
 };
 
-/* crypto_algorithms(): fetched at the first call.  Never NULL. */
+/* crypto_algorithms(), crypto_ciphers(): fetched at the first call.  Never NULL. */
 const struct crypto_algorithms *crypto_algorithms(void);
+const struct crypto_ciphers *crypto_ciphers(void);
 
 /*
  * crypto_scratch(): the calling thread's contexts, made at its first call and wiped and freed when
  * it ends.  Never NULL.
  */
 struct crypto_scratch *crypto_scratch(void);
+
+/* Of crypto_scratch(), initialised with the algorithm.  Never NULL. */
+EVP_CIPHER_CTX *crypto_chacha20(void);
+EVP_CIPHER_CTX *crypto_chacha20_poly1305(void);
 
 /*
  * libcrypto_seal, libcrypto_open: ChaCha20-Poly1305 with a full nonce and the tag apart, on a
