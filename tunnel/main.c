@@ -265,6 +265,7 @@ int main(int argc, char *argv[])
 	if (environment_read(&env, stderr) < 0)
 		return 1;
 	log_open("ginnel-wg", env.log_level);
+	process_keep_small();
 	n_keep = notify_kept(KEPT_TUN, keep);
 	keep[n_keep++] = env.tun_fd;
 	keep[n_keep++] = env.uapi_fd;

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -14,6 +15,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+
+#define LARGE_BLOCK (128 << 10)
 
 int process_adopt_fd(int fd)
 {
@@ -186,6 +189,11 @@ int process_need_stack(size_t bytes)
 	r.rlim_cur = bytes;
 	r.rlim_max = max(r.rlim_max, r.rlim_cur);
 	return setrlimit(RLIMIT_STACK, &r) < 0 ? -errno : 0;
+}
+
+void process_keep_small(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
 }
 
 int process_lock_memory(void)

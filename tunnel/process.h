@@ -59,6 +59,12 @@ int process_protect(void);
 int process_need_stack(size_t bytes);
 
 /*
+ * process_keep_small(): large blocks come from the system and go back to it one by one.  The C
+ * library would keep what was freed once for a next block as large, and clear it by writing to it.
+ */
+void process_keep_small(void);
+
+/*
  * process_lock_memory(): no page that is or will be touched is ever written to swap, and with them
  * no key.  Does not outlive a fork.  0; -EPERM: it takes CAP_SYS_RESOURCE, or an unlimited
  * RLIMIT_MEMLOCK.

@@ -168,7 +168,7 @@ static int open_family(struct udp *u, int family, const struct udp_config *confi
 
 static void close_family(struct udp *u, int family)
 {
-	for (unsigned i = 0; i < UDP_WORKERS_MAX; i++) {
+	for (unsigned i = 0; i < u->n_queues; i++) {
 		int *fd = family == AF_INET6 ? &u->queues[i].fd6 : &u->queues[i].fd4;
 
 		close_fd(fd);
@@ -230,14 +230,14 @@ int udp_open(const struct udp_config *config, struct udp **ret)
 
 	if (config->workers < 1 || config->workers > UDP_WORKERS_MAX)
 		return -EINVAL;
-	u = calloc(1, sizeof(*u));
+	u = calloc(1, sizeof(*u) + config->workers * sizeof(u->queues[0]));
 	if (!u)
 		return -ENOMEM;
 	fast_path_tried_again(FAST_PATH_UDP_GSO | FAST_PATH_UDP_GRO);
 	u->n_queues = config->workers;
 	u->mark = config->mark;
 	u->control.routes_fd = -1;
-	for (unsigned i = 0; i < UDP_WORKERS_MAX; i++)
+	for (unsigned i = 0; i < u->n_queues; i++)
 		u->queues[i].fd4 = u->queues[i].fd6 = u->queues[i].routes_fd = -1;
 
 	for (unsigned tries = 0; tries < PORT_TRIES; tries++) {
@@ -271,7 +271,12 @@ int udp_open(const struct udp_config *config, struct udp **ret)
 		u->queues[i].max_segments = max_segments;
 		open_routes(&u->queues[i], u, config->without);
 	}
-	u->control = u->queues[0];
+	/* Not the whole queue: tables that nobody has written to take no memory. */
+	u->control.fd4 = u->queues[0].fd4;
+	u->control.fd6 = u->queues[0].fd6;
+	u->control.gso4 = u->queues[0].gso4;
+	u->control.gso6 = u->queues[0].gso6;
+	u->control.max_segments = max_segments;
 	open_routes(&u->control, u, config->without);
 	*ret = steal(u);
 	return 0;
@@ -282,7 +287,7 @@ void udp_free(struct udp *u)
 	close_family(u, AF_INET);
 	close_family(u, AF_INET6);
 	close_fd(&u->control.routes_fd);
-	for (unsigned i = 0; i < UDP_WORKERS_MAX; i++)
+	for (unsigned i = 0; i < u->n_queues; i++)
 		close_fd(&u->queues[i].routes_fd);
 	free(u);
 }

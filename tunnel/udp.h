@@ -26,7 +26,7 @@
 #define UDP_SEND_MAX 64		/* kernel messages per system call */
 #define UDP_PATHS_MAX 512	/* that are narrow, or cannot segment, at a time; more are tried twice */
 #define UDP_PATHS_TOGETHER 4	/* of them share a place */
-#define UDP_WAYS_MAX 64
+#define UDP_WAYS_MAX 2048	/* of sources whose routes are known; more are asked for again */
 
 struct udp_config {
 	uint16_t	port;		/* 0: the kernel chooses one that is free for both families */
@@ -79,7 +79,7 @@ struct udp {
 	_Atomic unsigned	routes;		/* counts their states */
 	uint32_t		device_ifindex;	/* [I] of bind.device, when it was bound; 0: no device */
 	struct udp_queue	control;	/* the control thread's: sends by the first queue's sockets, which are not its own */
-	struct udp_queue	queues[UDP_WORKERS_MAX];
+	struct udp_queue	queues[];
 };
 
 /*
