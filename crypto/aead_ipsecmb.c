@@ -9,6 +9,7 @@
 #include "crypto/libcrypto.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #include <intel-ipsec-mb.h>
@@ -95,7 +96,7 @@ static void ipsecmb_free(struct aead *a)
 {
 	struct ipsecmb *i = container_of(a, struct ipsecmb, a);
 
-	free_mb_mgr(i->mgr);
+	free(i->mgr);
 	free(i);
 }
 
@@ -122,50 +123,90 @@ static const struct architecture {
 	{"avx", IMB_ARCH_AVX, init_mb_mgr_avx, false},
 };
 
-/* The processor's best in the library's opinion, or the one called ${name}. */
-static const struct architecture *choose(IMB_MGR *mgr, const char *name)
+/*
+ * One manager of each kind is made in full and stays; those that work are copies of its head.  Behind
+ * the head the library keeps three times as much for algorithms that collect jobs, which ours does
+ * not, and an eighth of a millisecond goes into asking the processor what it is, where a virtual
+ * machine has to answer for it, and into a test of all algorithms.
+ */
+static struct full {
+	IMB_MGR				*mgr;	/* NULL: not asked for yet */
+	const struct architecture	*chosen;
+} fulls[array_size(architectures) + 1];	/* the last is the best in the library's opinion */
+static pthread_mutex_t fulls_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static int full_make(const struct architecture *named, struct full *ret)
 {
+	IMB_MGR *mgr = alloc_mb_mgr(0);
 	IMB_ARCH best = IMB_ARCH_NONE;
 
-	if (!name)
+	if (!mgr)
+		return -ENOMEM;
+	if (named)
+		named->init(mgr);
+	else
 		init_mb_mgr_auto(mgr, &best);
-	for (size_t i = 0; i < array_size(architectures); i++) {
-		const struct architecture *a = &architectures[i];
-
-		if (name ? !strcmp(a->name, name) : a->arch == best) {
-			if (name)
-				a->init(mgr);
-			return a;
-		}
-	}
-	return NULL;
-}
-
-int aead_ipsecmb_new(const char *architecture, struct aead **ret)
-{
-	struct ipsecmb *i = calloc(1, sizeof(*i));
-	const struct architecture *chosen;
-
-	if (!i)
-		return -ENOMEM;
-	i->a.ops = &ipsecmb_ops;
-	i->mgr = alloc_mb_mgr(0);
-	if (!i->mgr) {
-		free(i);
-		return -ENOMEM;
-	}
-	chosen = choose(i->mgr, architecture);
+	for (size_t i = 0; !named && i < array_size(architectures); i++)
+		if (architectures[i].arch == best)
+			named = &architectures[i];
 	/*
 	 * A build of the library that leaves keys in registers and on the stack is not good enough
 	 * either.
 	 */
-	if (!chosen || imb_get_errno(i->mgr) || !(i->mgr->features & IMB_FEATURE_SAFE_DATA)) {
-		ipsecmb_free(&i->a);
+	if (!named || imb_get_errno(mgr) || !(mgr->features & IMB_FEATURE_SAFE_DATA)) {
+		free_mb_mgr(mgr);
 		return -ENOTSUP;
 	}
-	i->pad_key = chosen->pad_key;
+	*ret = (struct full){.mgr = mgr, .chosen = named};
+	return 0;
+}
+
+/* The one called ${name}, or by NULL the processor's best. */
+static int full_get(const char *name, struct full *ret)
+{
+	size_t i = array_size(architectures);
+	int r = 0;
+
+	for (size_t k = 0; name && k < array_size(architectures); k++)
+		if (!strcmp(architectures[k].name, name))
+			i = k;
+	if (name && i == array_size(architectures))
+		return -ENOTSUP;
+	pthread_mutex_lock(&fulls_lock);
+	if (!fulls[i].mgr)
+		r = full_make(name ? &architectures[i] : NULL, &fulls[i]);
+	*ret = fulls[i];
+	pthread_mutex_unlock(&fulls_lock);
+	return r;
+}
+
+/* How long the head is, in this version of the library: what was collected begins behind it. */
+static size_t head_len(const IMB_MGR *mgr)
+{
+	return (size_t)((const uint8_t *)mgr->aes128_ooo - (const uint8_t *)mgr);
+}
+
+int aead_ipsecmb_new(const char *architecture, struct aead **ret)
+{
+	struct ipsecmb *i;
+	struct full full;
+	int r = full_get(architecture, &full);
+
+	if (r < 0)
+		return r;
+	i = calloc(1, sizeof(*i));
+	if (!i)
+		return -ENOMEM;
+	i->a.ops = &ipsecmb_ops;
+	i->mgr = aligned_alloc(64, head_len(full.mgr));
+	if (!i->mgr) {
+		free(i);
+		return -ENOMEM;
+	}
+	memcpy(i->mgr, full.mgr, head_len(full.mgr));
+	i->pad_key = full.chosen->pad_key;
 	snprintf(i->a.description, sizeof(i->a.description), "ipsec-mb %s %s", imb_get_version_str(),
-		chosen->name);
+		full.chosen->name);
 	*ret = &i->a;
 	return 0;
 }
