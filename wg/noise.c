@@ -5,6 +5,21 @@
 /* 2^62 + 10: TAI's label for the Unix epoch, as WireGuard writes it. */
 #define TAI64_EPOCH 0x400000000000000aULL
 
+/* clang-format off */
+const uint8_t noise_initial_chaining_key[HASH_LEN] = {
+	0x60, 0xe2, 0x6d, 0xae, 0xf3, 0x27, 0xef, 0xc0,
+	0x2e, 0xc3, 0x35, 0xe2, 0xa0, 0x25, 0xd2, 0xd0,
+	0x16, 0xeb, 0x42, 0x06, 0xf8, 0x72, 0x77, 0xf5,
+	0x2d, 0x38, 0xd1, 0x98, 0x8b, 0x78, 0xcd, 0x36,
+};
+const uint8_t noise_initial_hash[HASH_LEN] = {
+	0x22, 0x11, 0xb3, 0x61, 0x08, 0x1a, 0xc5, 0x66,
+	0x69, 0x12, 0x43, 0xdb, 0x45, 0x8a, 0xd5, 0x32,
+	0x2d, 0x9c, 0x6c, 0x66, 0x22, 0x93, 0xe8, 0xb7,
+	0x0e, 0xe1, 0x9c, 0x65, 0xba, 0x07, 0x9e, 0xf3,
+};
+/* clang-format on */
+
 void noise_state_wipe(struct noise_state *s)
 {
 	explicit_bzero(s, sizeof(*s));
@@ -71,9 +86,8 @@ static bool decrypt_and_hash(const struct noise_self *self, struct noise_state *
 /* Both ends start from the responder's static key. */
 static void start(struct noise_state *s, const uint8_t responder[WG_KEY_LEN])
 {
-	hash2(s->chaining_key, WG_CONSTRUCTION, sizeof(WG_CONSTRUCTION) - 1, NULL, 0);
-	hash2(s->hash, s->chaining_key, HASH_LEN, WG_IDENTIFIER, sizeof(WG_IDENTIFIER) - 1);
-	mix_hash(s, responder, WG_KEY_LEN);
+	memcpy(s->chaining_key, noise_initial_chaining_key, HASH_LEN);
+	hash2(s->hash, noise_initial_hash, HASH_LEN, responder, WG_KEY_LEN);
 }
 
 static void mix_ephemeral(struct noise_state *s, const uint8_t public[WG_KEY_LEN])

@@ -17,6 +17,9 @@ struct noise_state {
 	uint8_t chaining_key[HASH_LEN];
 };
 
+/* What every handshake begins with: the hash of WG_CONSTRUCTION, and that of it and WG_IDENTIFIER. */
+extern const uint8_t noise_initial_chaining_key[HASH_LEN], noise_initial_hash[HASH_LEN];
+
 void noise_state_wipe(struct noise_state *s);
 
 /* What this end brings to each handshake. */

@@ -110,6 +110,10 @@ static void bytes(void)
 	struct vector v = vector_new();
 	uint8_t want[256];
 
+	hash2(want, WG_CONSTRUCTION, strlen(WG_CONSTRUCTION), NULL, 0);
+	CHECK_MEM(noise_initial_chaining_key, want, HASH_LEN);
+	hash2(want, want, HASH_LEN, WG_IDENTIFIER, strlen(WG_IDENTIFIER));
+	CHECK_MEM(noise_initial_hash, want, HASH_LEN);
 	CHECK_EQ(test_unhex(initiation_hex, want, sizeof(want)), 148);
 	CHECK_MEM(&v.initiation, want, 148);
 	CHECK_EQ(test_unhex(response_hex, want, sizeof(want)), 92);
