@@ -114,14 +114,15 @@ int local_socket_listen(const char *path, int type, mode_t mode, int *ret_fd)
 	cleanup(unlock_dir) struct dir_lock lock = {.fd = -1};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	char dir[sizeof(address.sun_path)];
+	size_t len = strlen(path);
 	struct stat st;
 	mode_t mask;
 	int r;
 
-	if (path[0] != '/' || strlen(path) >= sizeof(address.sun_path))
+	if (path[0] != '/' || len >= sizeof(address.sun_path))
 		return path[0] == '/' ? -ENAMETOOLONG : -EINVAL;
-	strcpy(address.sun_path, path);
-	strcpy(dir, path);
+	memcpy(address.sun_path, path, len + 1);
+	memcpy(dir, path, len + 1);
 	*strrchr(dir, '/') = '\0';
 	r = make_dir(dir);
 	if (r < 0)

@@ -125,7 +125,7 @@ static void put_peers(const struct stats *s, const struct stats *before, struct 
 	for (unsigned c = 0; c < columns; c++)
 		widths[c] = (int)strlen(row.cell[c]);
 	for (size_t i = 0; i < s->n_peers; i++) {
-		struct row r;
+		struct row r = {0};
 
 		fill_row(s, before, i, &r);
 		for (unsigned c = 0; c < columns; c++)
