@@ -2,7 +2,7 @@
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 
-.PHONY: release debug check install fmt clean
+.PHONY: release debug check deb install fmt clean
 
 release: build/build.ninja
 	@ninja -C build -j $(JOBS)
@@ -19,6 +19,10 @@ debug: .build/debug/build.ninja
 
 check:
 	@./check
+
+# Debian packages, in .build/deb.
+deb:
+	@scripts/deb
 
 # DESTDIR= as usual; PREFIX= may differ from the one of the build.
 install: release
