@@ -27,9 +27,8 @@ int notify_open(struct notify *ret)
 	if (a.sun_path[0] == '@')
 		a.sun_path[0] = '\0';
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 ||
-		connect(fd, (struct sockaddr *)&a,
-			(socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
+	if (fd < 0 || connect(fd, (struct sockaddr *)&a,
+			      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
 		return -errno;
 	ret->fd = fd;
 	fd = -1;
@@ -45,8 +44,8 @@ void notify_close(struct notify *n)
 static int send_text(const struct notify *n, char *text, size_t len, const int fds[], size_t n_fds)
 {
 	union {
-		struct cmsghdr	header;
-		char		room[CMSG_SPACE(NOTIFY_FDS_MAX * sizeof(int))];
+		struct cmsghdr header;
+		char room[CMSG_SPACE(NOTIFY_FDS_MAX * sizeof(int))];
 	} control = {.room = {0}};
 	struct iovec iov = {.iov_base = text, .iov_len = len};
 	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};

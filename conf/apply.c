@@ -15,7 +15,8 @@
 /* The mark of the tunnel's own packets; with a default route through it they must have one. */
 static uint32_t mark_of(const struct conf_file *c)
 {
-	if (!c->fwmark && c->table == CONF_TABLE_AUTO && (conf_takes_all(c, AF_INET) || conf_takes_all(c, AF_INET6)))
+	if (!c->fwmark && c->table == CONF_TABLE_AUTO &&
+		(conf_takes_all(c, AF_INET) || conf_takes_all(c, AF_INET6)))
 		return APPLY_TABLE_DEFAULT;
 	return c->fwmark;
 }
@@ -23,7 +24,8 @@ static uint32_t mark_of(const struct conf_file *c)
 /* ---- the daemon ---- */
 
 /* One address for each endpoint, the first of a name's. */
-static int find_endpoints(const struct conf_file *c, const struct endpoint_rows *before, struct wanted_endpoint *ret)
+static int find_endpoints(
+	const struct conf_file *c, const struct endpoint_rows *before, struct wanted_endpoint *ret)
 {
 	int unreachable = 0;
 
@@ -37,12 +39,13 @@ static int find_endpoints(const struct conf_file *c, const struct endpoint_rows 
 
 		if (!e->host[0])
 			continue;
-		ret[i].unchanged = row && !strcmp(row->endpoint.host, e->host) && row->endpoint.port == e->port;
+		ret[i].unchanged = row && !strcmp(row->endpoint.host, e->host) &&
+				   row->endpoint.port == e->port;
 		/* Where no server answers, each more name would cost its patience once more. */
 		r = e->is_name && unreachable ? unreachable : resolve(e, addresses, &n);
 		if (r) {
-			log_error("%s cannot be resolved: %s; ginnel-conf watch goes on trying", e->host,
-				resolve_error(r));
+			log_error("%s cannot be resolved: %s; ginnel-conf watch goes on trying",
+				e->host, resolve_error(r));
 			if (resolve_unreachable(r))
 				unreachable = r;
 			continue;
@@ -74,10 +77,11 @@ static const char *daemon_error(int r)
 static int apply_to_daemon(const char *name, const struct conf_file *c, uint32_t *ret_mark)
 {
 	cleanup(endpoint_rows_done) struct endpoint_rows before = {0};
-	cleanup(free_ptr) struct wanted_endpoint *endpoints = calloc(max(c->n_peers, (size_t)1), sizeof(*endpoints));
+	cleanup(free_ptr) struct wanted_endpoint *endpoints =
+		calloc(max(c->n_peers, (size_t)1), sizeof(*endpoints));
 	cleanup(running_freep) struct running *running = NULL;
 	cleanup(buf_done) struct buf request = buf_of_max(REQUEST_MAX);
-	struct difference d;
+	struct difference d = {0};
 	int r;
 
 	endpoints_load(name, &before);
@@ -93,11 +97,12 @@ static int apply_to_daemon(const char *name, const struct conf_file *c, uint32_t
 		return r;
 	}
 	*ret_mark = running->fwmark;
-	log_info("configured %s: peers=%zu added=%u changed=%u removed=%u%s", name, c->n_peers, d.added, d.changed,
-		d.removed, d.interface ? " interface=changed" : "");
+	log_info("configured %s: peers=%zu added=%u changed=%u removed=%u%s", name, c->n_peers,
+		d.added, d.changed, d.removed, d.interface ? " interface=changed" : "");
 	r = endpoints_save(name, c);
 	if (r < 0)
-		log_error("cannot write %s/%s.endpoints: %s; names are not watched", ENDPOINTS_DIR, name, strerror(-r));
+		log_error("cannot write %s/%s.endpoints: %s; names are not watched", ENDPOINTS_DIR,
+			name, strerror(-r));
 	return r;
 }
 
@@ -142,10 +147,12 @@ static int apply_routes(struct net *n, const char *name, const struct conf_file 
 		r = net_set_routes(n, routes, n_routes, &to);
 	text_put_prefix(&to, &taken);
 	if (r == -EEXIST)
-		log_error("another route to %s is there already, and stays: take it away, or say Table = off",
+		log_error("another route to %s is there already, and stays: take it away, or say "
+			  "Table = off",
 			buf_str(&taken));
 	else if (r < 0)
-		log_error("cannot set the route to %s through %s: %s", buf_str(&taken), name, strerror(-r));
+		log_error("cannot set the route to %s through %s: %s", buf_str(&taken), name,
+			strerror(-r));
 	return r;
 }
 
@@ -155,8 +162,9 @@ static void judge_by_mark(void)
 	cleanup(close_fd) int fd = open(VALID_MARK, O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0 || write(fd, "1", 1) != 1)
-		log_info("cannot set %s: strict reverse path filters may drop the tunnel's packets: %s", VALID_MARK,
-			strerror(errno));
+		log_info("cannot set %s: strict reverse path filters may drop the tunnel's "
+			 "packets: %s",
+			VALID_MARK, strerror(errno));
 }
 
 static int apply_rules(struct net *n, const struct conf_file *c, uint32_t mark_before)
@@ -171,7 +179,9 @@ static int apply_rules(struct net *n, const struct conf_file *c, uint32_t mark_b
 
 		if (on && families[i] == AF_INET)
 			judge_by_mark();
-		r = mark_before && mark_before != mark ? net_set_rules(n, families[i], mark_before, false) : 0;
+		r = mark_before && mark_before != mark
+			    ? net_set_rules(n, families[i], mark_before, false)
+			    : 0;
 		if (r == 0 && mark)
 			r = net_set_rules(n, families[i], mark, on);
 		if (r < 0) {

@@ -8,7 +8,7 @@
 
 #define SOCKET_DIR "/var/run/wireguard"
 #define ANSWER_MAX ((size_t)256 << 20)
-#define PIECE 65536
+#define PIECE ((size_t)65536)
 #define PATIENCE_S 60 /* with a daemon that stands still */
 
 void client_path(const char *name, char ret[CLIENT_PATH_MAX])

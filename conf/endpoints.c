@@ -20,7 +20,8 @@ void endpoint_rows_done(struct endpoint_rows *r)
 
 static int compare_rows(const void *a, const void *b)
 {
-	return memcmp(((const struct endpoint_row *)a)->public_key, ((const struct endpoint_row *)b)->public_key, KEY_LEN);
+	return memcmp(((const struct endpoint_row *)a)->public_key,
+		((const struct endpoint_row *)b)->public_key, KEY_LEN);
 }
 
 int endpoints_parse(const char *text, size_t len, struct endpoint_rows *ret)
@@ -39,8 +40,11 @@ int endpoints_parse(const char *text, size_t len, struct endpoint_rows *ret)
 		size_t n = end ? (size_t)(end - text) : 0;
 		struct endpoint_row row;
 
-		if (n <= KEY_TEXT_LEN || text[KEY_TEXT_LEN] != ' ' || text_key(text, KEY_TEXT_LEN, row.public_key) < 0 ||
-			text_endpoint(text + KEY_TEXT_LEN + 1, n - KEY_TEXT_LEN - 1, &row.endpoint, &why) < 0)
+		if (n <= KEY_TEXT_LEN || text[KEY_TEXT_LEN] != ' ' ||
+			text_key(text, KEY_TEXT_LEN, row.public_key) < 0 ||
+			text_endpoint(text + KEY_TEXT_LEN + 1, n - KEY_TEXT_LEN - 1, &row.endpoint,
+				&why) < 0)
+			/* lint-ignore clang-analyzer-unix.Malloc: endpoint_rows_done() frees the rows */
 			return -EBADMSG;
 		if (!array_grow(&rows.rows, &room, rows.n, sizeof(row)))
 			return -ENOMEM;
@@ -70,7 +74,7 @@ void endpoints_format(const struct conf_file *c, struct buf *ret)
 
 const struct endpoint_row *endpoints_row(const struct endpoint_rows *r, const uint8_t key[KEY_LEN])
 {
-	struct endpoint_row like;
+	struct endpoint_row like = {.public_key = {0}};
 
 	if (!r->n)
 		return NULL;
@@ -80,7 +84,9 @@ const struct endpoint_row *endpoints_row(const struct endpoint_rows *r, const ui
 
 static int path_of(const char *name, const char *suffix, char ret[PATH_MAX])
 {
-	return snprintf(ret, PATH_MAX, "%s/%s.endpoints%s", ENDPOINTS_DIR, name, suffix) >= PATH_MAX ? -ENAMETOOLONG : 0;
+	return snprintf(ret, PATH_MAX, "%s/%s.endpoints%s", ENDPOINTS_DIR, name, suffix) >= PATH_MAX
+		       ? -ENAMETOOLONG
+		       : 0;
 }
 
 void endpoints_load(const char *name, struct endpoint_rows *ret)

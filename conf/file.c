@@ -44,11 +44,13 @@ struct key {
 static void complain(struct reader *r, const char *at, const char *what)
 {
 	r->bad = true;
-	buf_printf(r->errors, "%s:%zu:%zu: %s\n", r->file, r->line, (size_t)(at - r->start) + 1, what);
+	buf_printf(
+		r->errors, "%s:%zu:%zu: %s\n", r->file, r->line, (size_t)(at - r->start) + 1, what);
 }
 
 /* "KEY: "VALUE" what is wrong", without the value of a secret. */
-static void refuse(struct reader *r, const struct key *key, const char *value, size_t len, const char *what)
+static void refuse(
+	struct reader *r, const struct key *key, const char *value, size_t len, const char *what)
 {
 	cleanup(buf_done) struct buf why = buf_of_max(WHY_MAX);
 
@@ -82,11 +84,13 @@ static bool is_word(const char *value, size_t len, const char *word)
 
 /* ---- the keys' values ---- */
 
-static void take_key(struct reader *r, const struct key *key, const char *value, size_t len, uint8_t ret[KEY_LEN])
+static void take_key(struct reader *r, const struct key *key, const char *value, size_t len,
+	uint8_t ret[KEY_LEN])
 {
 	if (text_key(value, len, ret) < 0)
 		refuse(r, key, value, len,
-			"is no key: 44 characters as wg genkey, wg genpsk and wg pubkey print them");
+			"is no key: 44 characters as wg genkey, wg genpsk and wg pubkey print "
+			"them");
 }
 
 static void take_private_key(struct reader *r, const struct key *key, const char *value, size_t len)
@@ -106,8 +110,8 @@ static void take_psk(struct reader *r, const struct key *key, const char *value,
 	take_key(r, key, value, len, peer_of(r)->psk);
 }
 
-static uint64_t take_number(struct reader *r, const struct key *key, const char *value, size_t len, uint64_t least,
-	uint64_t most, bool off)
+static uint64_t take_number(struct reader *r, const struct key *key, const char *value, size_t len,
+	uint64_t least, uint64_t most, bool off)
 {
 	uint64_t v = 0;
 	char what[80];
@@ -116,8 +120,8 @@ static uint64_t take_number(struct reader *r, const struct key *key, const char 
 		return 0;
 	if (text_number(value, len, most, &v) == 0 && v >= least)
 		return v;
-	snprintf(what, sizeof(what), "must be a number from %llu to %llu%s", (unsigned long long)least,
-		(unsigned long long)most, off ? ", or off" : "");
+	snprintf(what, sizeof(what), "must be a number from %llu to %llu%s",
+		(unsigned long long)least, (unsigned long long)most, off ? ", or off" : "");
 	refuse(r, key, value, len, what);
 	return 0;
 }
@@ -172,7 +176,8 @@ static void take_address(struct reader *r, const struct key *key, const char *va
 	struct prefix p;
 
 	if (text_prefix(value, len, &p) < 0) {
-		refuse(r, key, value, len, "must be an address and the bits of its network, as 10.0.0.1/24");
+		refuse(r, key, value, len,
+			"must be an address and the bits of its network, as 10.0.0.1/24");
 		return;
 	}
 	for (size_t i = 0; i < c->n_addresses; i++)
@@ -204,11 +209,14 @@ static void take_left(struct reader *r, const struct key *key, const char *value
 		return;
 	if (r->left & key->left)
 		return;
-	buf_printf(&why, "%s is not done here, which ginnel-conf(8) explains: take the line out, or say --leave=%s",
+	buf_printf(&why,
+		"%s is not done here, which ginnel-conf(8) explains: take the line out, or say "
+		"--leave=%s",
 		key->name, enum_name(&conf_left_enum, key->left));
 	complain(r, value, buf_str(&why));
 }
 
+/* clang-format off */
 static const struct key keys[] = {
 	{"PrivateKey", SECTION_INTERFACE, .secret = true, .take = take_private_key},
 	{"ListenPort", SECTION_INTERFACE, .take = take_listen_port},
@@ -228,6 +236,7 @@ static const struct key keys[] = {
 	{"Endpoint", SECTION_PEER, .take = take_endpoint},
 	{"PersistentKeepalive", SECTION_PEER, .take = take_keepalive},
 };
+/* clang-format on */
 _Static_assert(array_size(keys) <= array_size(((struct reader *)0)->seen), "a place for each");
 
 /* ---- lines ---- */
@@ -285,7 +294,8 @@ static void begin_section(struct reader *r, const char *p, const char *end)
 		if (r->seen_interface) {
 			cleanup(buf_done) struct buf why = buf_of_max(WHY_MAX);
 
-			buf_printf(&why, "there is an [Interface] already, in line %zu", r->seen_interface);
+			buf_printf(&why, "there is an [Interface] already, in line %zu",
+				r->seen_interface);
 			complain(r, p, buf_str(&why));
 		} else {
 			r->seen_interface = r->line;
@@ -368,14 +378,13 @@ static void read_setting(struct reader *r, const char *p, const char *end)
 	}
 	*seen = r->line;
 	value = skip_blanks(equals + 1, end);
-	if (key->take == take_left)
-		key->take(r, key, value, (size_t)(end - value));
-	else if (key->list && value < end)
-		take_list(r, key, value, end);
-	else if (value < end)
-		key->take(r, key, value, (size_t)(end - value));
-	else if (key->take != take_allowed) /* wg writes that for a peer with none */
+	/* No value: wg writes that for a peer without allowed IPs. */
+	if (value == end && key->take != take_allowed && key->take != take_left)
 		refuse(r, key, value, 0, "the value is missing");
+	else if (key->list && key->take != take_left && value < end)
+		take_list(r, key, value, end);
+	else if (value < end || key->take == take_left)
+		key->take(r, key, value, (size_t)(end - value));
 }
 
 static void read_line(struct reader *r, const char *p, const char *end)
@@ -439,7 +448,8 @@ static int compare_claims(const void *a, const void *b)
 	return d ? d : (x->peer->line > y->peer->line) - (x->peer->line < y->peer->line);
 }
 
-/* Of two peers that claim one prefix the one that stands last has it; elsewhere that goes unsaid. */
+/* Of two peers that claim one prefix the one that stands last has it; elsewhere that goes unsaid.
+ */
 static int settle_claims(struct reader *r)
 {
 	cleanup(free_ptr) struct claim *claims = NULL;
@@ -459,7 +469,9 @@ static int settle_claims(struct reader *r)
 		if (!prefix_compare(claims[i].prefix, claims[i + 1].prefix)) {
 			buf_printf(r->errors, "%s:%zu:1: ", r->file, claims[i + 1].peer->line);
 			text_put_prefix(claims[i].prefix, r->errors);
-			buf_printf(r->errors, " is among the AllowedIPs of this peer and of the one in line %zu: one can have it\n",
+			buf_printf(r->errors,
+				" is among the AllowedIPs of this peer and of the one in line %zu: "
+				"one can have it\n",
 				claims[i].peer->line);
 			r->bad = true;
 		}
@@ -475,7 +487,8 @@ static int check_whole(struct reader *r)
 		buf_printf(r->errors, "%s:1:1: there is no [Interface]\n", r->file);
 		r->bad = true;
 	} else if (!c->has_private_key) {
-		buf_printf(r->errors, "%s:%zu:1: the [Interface] has no PrivateKey\n", r->file, r->seen_interface);
+		buf_printf(r->errors, "%s:%zu:1: the [Interface] has no PrivateKey\n", r->file,
+			r->seen_interface);
 		r->bad = true;
 	}
 	if (c->n_peers)
@@ -484,16 +497,18 @@ static int check_whole(struct reader *r)
 		struct conf_peer *p = &c->peers[i];
 
 		sort_allowed(p);
-		if (i && p->has_public_key && p[-1].has_public_key && !memcmp(p->public_key, p[-1].public_key, KEY_LEN)) {
-			buf_printf(r->errors, "%s:%zu:1: this peer was given before, in line %zu\n", r->file, p->line,
-				p[-1].line);
+		if (i && p->has_public_key && p[-1].has_public_key &&
+			!memcmp(p->public_key, p[-1].public_key, KEY_LEN)) {
+			buf_printf(r->errors, "%s:%zu:1: this peer was given before, in line %zu\n",
+				r->file, p->line, p[-1].line);
 			r->bad = true;
 		}
 	}
 	if (c->mtu && c->mtu < 1280)
 		for (size_t i = 0; i < c->n_addresses; i++)
 			if (c->addresses[i].family == AF_INET6) {
-				buf_printf(r->warnings, "%s: IPv6 takes an MTU of at least 1280\n", r->file);
+				buf_printf(r->warnings, "%s: IPv6 takes an MTU of at least 1280\n",
+					r->file);
 				break;
 			}
 	return settle_claims(r);
@@ -503,7 +518,8 @@ int conf_read(const char *file, const char *text, size_t len, unsigned left, str
 	struct buf *errors, struct buf *warnings)
 {
 	cleanup(conf_freep) struct conf_file *c = calloc(1, sizeof(*c));
-	struct reader r = {.c = c, .file = file, .left = left, .errors = errors, .warnings = warnings};
+	struct reader r = {
+		.c = c, .file = file, .left = left, .errors = errors, .warnings = warnings};
 	const char *end = text + len;
 	int error;
 
@@ -511,7 +527,8 @@ int conf_read(const char *file, const char *text, size_t len, unsigned left, str
 		return -ENOMEM;
 	c->table = CONF_TABLE_AUTO;
 	for (const char *p = text; p < end && !r.error;) {
-		const char *newline = memchr(p, '\n', (size_t)(end - p)), *stop = newline ? newline : end;
+		const char *newline = memchr(p, '\n', (size_t)(end - p)),
+			   *stop = newline ? newline : end;
 
 		r.line++;
 		r.start = p;

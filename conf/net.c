@@ -52,7 +52,8 @@ void net_close(struct net *n)
 }
 
 /* A message with its family's header, which is returned. */
-static void *begin(struct net *n, char buf[MESSAGE_MAX], uint16_t type, uint16_t flags, size_t header_len)
+static void *begin(
+	struct net *n, char buf[MESSAGE_MAX], uint16_t type, uint16_t flags, size_t header_len)
 {
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
 
@@ -62,7 +63,8 @@ static void *begin(struct net *n, char buf[MESSAGE_MAX], uint16_t type, uint16_t
 	return mnl_nlmsg_put_extra_header(nlh, header_len);
 }
 
-/* Send it and take the answers until they end: an acknowledgement, or a list of which each is shown. */
+/* Send it and take the answers until they end: an acknowledgement, or a list of which each is
+ * shown. */
 static int exchange(struct net *n, char *message, mnl_cb_t each, void *arg)
 {
 	struct nlmsghdr *nlh = (void *)message;
@@ -76,7 +78,8 @@ static int exchange(struct net *n, char *message, mnl_cb_t each, void *arg)
 
 		if (len < 0)
 			return -errno;
-		r = mnl_cb_run(buf, (size_t)len, n->seq, mnl_socket_get_portid(n->socket), each, arg);
+		r = mnl_cb_run(
+			buf, (size_t)len, n->seq, mnl_socket_get_portid(n->socket), each, arg);
 	} while (r > MNL_CB_STOP);
 	return r < 0 ? -errno : 0;
 }
@@ -170,7 +173,8 @@ static void address_list_done(struct address_list *l)
 static int change_address(struct net *n, uint16_t type, const struct prefix *p)
 {
 	char message[MESSAGE_MAX];
-	struct ifaddrmsg *a = begin(n, message, type, type == RTM_NEWADDR ? NLM_F_CREATE | NLM_F_REPLACE : 0, sizeof(*a));
+	struct ifaddrmsg *a = begin(n, message, type,
+		type == RTM_NEWADDR ? NLM_F_CREATE | NLM_F_REPLACE : 0, sizeof(*a));
 
 	a->ifa_family = p->family;
 	a->ifa_prefixlen = p->bits;
@@ -227,12 +231,14 @@ static int see_route(const struct nlmsghdr *nlh, void *arg)
 {
 	struct route_list *l = arg;
 	const struct rtmsg *m = mnl_nlmsg_get_payload(nlh);
-	struct seen_route s = {.route = {.to = {.family = m->rtm_family, .bits = m->rtm_dst_len}, .table = m->rtm_table},
+	struct seen_route s = {.route = {.to = {.family = m->rtm_family, .bits = m->rtm_dst_len},
+				       .table = m->rtm_table},
 		.ours = m->rtm_protocol == NET_PROTOCOL};
 	const struct nlattr *attr;
 	uint32_t ifindex = 0;
 
-	if (nlh->nlmsg_type != RTM_NEWROUTE || m->rtm_type != RTN_UNICAST || m->rtm_flags & RTM_F_CLONED)
+	if (nlh->nlmsg_type != RTM_NEWROUTE || m->rtm_type != RTN_UNICAST ||
+		m->rtm_flags & RTM_F_CLONED)
 		return MNL_CB_OK;
 	mnl_attr_for_each(attr, nlh, sizeof(*m))
 	{
@@ -267,7 +273,8 @@ static void route_list_done(struct route_list *l)
 static int change_route(struct net *n, uint16_t type, const struct net_route *route)
 {
 	char message[MESSAGE_MAX];
-	struct rtmsg *m = begin(n, message, type, type == RTM_NEWROUTE ? NLM_F_CREATE | NLM_F_EXCL : 0, sizeof(*m));
+	struct rtmsg *m = begin(
+		n, message, type, type == RTM_NEWROUTE ? NLM_F_CREATE | NLM_F_EXCL : 0, sizeof(*m));
 
 	m->rtm_family = route->to.family;
 	m->rtm_dst_len = route->to.bits;
@@ -301,10 +308,12 @@ static int list_routes(struct net *n, struct route_list *l)
 	return l->error;
 }
 
-int net_set_routes(struct net *n, const struct net_route want[], size_t n_want, struct prefix *ret_taken)
+int net_set_routes(
+	struct net *n, const struct net_route want[], size_t n_want, struct prefix *ret_taken)
 {
 	cleanup(route_list_done) struct route_list l = {.ifindex = n->ifindex};
-	cleanup(free_ptr) struct net_route *sorted = calloc(max(n_want, (size_t)1), sizeof(*sorted));
+	cleanup(free_ptr) struct net_route *sorted =
+		calloc(max(n_want, (size_t)1), sizeof(*sorted));
 	int r = sorted ? list_routes(n, &l) : -ENOMEM, taken = 0;
 
 	if (r < 0)
@@ -313,8 +322,8 @@ int net_set_routes(struct net *n, const struct net_route want[], size_t n_want, 
 		sorted[i] = want[i];
 	qsort(sorted, n_want, sizeof(*sorted), compare_routes);
 	for (size_t i = 0; i < l.n; i++) {
-		if (!l.routes[i].ours ||
-			bsearch(&l.routes[i].route, sorted, n_want, sizeof(*sorted), compare_routes))
+		if (!l.routes[i].ours || bsearch(&l.routes[i].route, sorted, n_want,
+						 sizeof(*sorted), compare_routes))
 			continue;
 		r = change_route(n, RTM_DELROUTE, &l.routes[i].route);
 		if (r < 0 && r != -ESRCH)
@@ -370,7 +379,8 @@ static int see_rule(const struct nlmsghdr *nlh, void *arg)
 static int change_rule(struct net *n, int family, uint16_t type, uint32_t table)
 {
 	char message[MESSAGE_MAX];
-	struct fib_rule_hdr *h = begin(n, message, type, type == RTM_NEWRULE ? NLM_F_CREATE | NLM_F_EXCL : 0, sizeof(*h));
+	struct fib_rule_hdr *h = begin(
+		n, message, type, type == RTM_NEWRULE ? NLM_F_CREATE | NLM_F_EXCL : 0, sizeof(*h));
 	struct nlmsghdr *nlh = (void *)message;
 
 	h->family = (uint8_t)family;

@@ -33,7 +33,8 @@ void resolve_order(struct sockaddr_storage a[], size_t n)
 
 int resolve(const struct endpoint *e, struct sockaddr_storage ret[RESOLVE_MAX], size_t *ret_n)
 {
-	const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM,
+	const struct addrinfo hints = {.ai_family = AF_UNSPEC,
+		.ai_socktype = SOCK_DGRAM,
 		.ai_flags = AI_NUMERICSERV | (e->is_name ? 0 : AI_NUMERICHOST)};
 	struct addrinfo *list = NULL;
 	char port[8];

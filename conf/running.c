@@ -150,7 +150,8 @@ int running_read(const char *text, size_t len, struct running **ret)
 		qsort(r->peers, r->n_peers, sizeof(*r->peers), compare_peers);
 	for (size_t i = 0; i < r->n_peers; i++)
 		if (r->peers[i].n_allowed)
-			qsort(r->peers[i].allowed, r->peers[i].n_allowed, sizeof(struct prefix), compare_prefixes);
+			qsort(r->peers[i].allowed, r->peers[i].n_allowed, sizeof(struct prefix),
+				compare_prefixes);
 	*ret = steal(r);
 	return 0;
 }
@@ -234,7 +235,8 @@ static bool put_changes(struct buf *b, const struct conf_peer *p, const struct w
 	const struct running_peer *have)
 {
 	bool psk = memcmp(p->psk, have->psk, KEY_LEN) != 0, allowed = !same_allowed(p, have);
-	bool endpoint = e->text[0] && strcmp(e->text, have->endpoint) != 0 && !(e->unchanged && have->endpoint[0]);
+	bool endpoint = e->text[0] && strcmp(e->text, have->endpoint) != 0 &&
+			!(e->unchanged && have->endpoint[0]);
 
 	if (!psk && !allowed && !endpoint && p->keepalive == have->keepalive)
 		return false;
@@ -251,8 +253,8 @@ static bool put_changes(struct buf *b, const struct conf_peer *p, const struct w
 	return true;
 }
 
-static void put_interface(struct buf *b, const struct conf_file *f, uint32_t fwmark, const struct running *have,
-	struct difference *ret)
+static void put_interface(struct buf *b, const struct conf_file *f, uint32_t fwmark,
+	const struct running *have, struct difference *ret)
 {
 	if (memcmp(f->private_key, have->private_key, KEY_LEN) != 0) {
 		put_key(b, "private_key", f->private_key);
@@ -274,8 +276,9 @@ static int compare_to_running(const void *key_, const void *peer)
 	return memcmp(key_, ((const struct conf_peer *)peer)->public_key, KEY_LEN);
 }
 
-int difference(const struct conf_file *file, uint32_t fwmark, const struct wanted_endpoint endpoints[],
-	const struct running *running, struct buf *request, struct difference *ret)
+int difference(const struct conf_file *file, uint32_t fwmark,
+	const struct wanted_endpoint endpoints[], const struct running *running,
+	struct buf *request, struct difference *ret)
 {
 	*ret = (struct difference){0};
 	buf_puts(request, "set=1\n");
@@ -284,7 +287,8 @@ int difference(const struct conf_file *file, uint32_t fwmark, const struct wante
 	for (size_t i = 0; i < running->n_peers; i++) {
 		const uint8_t *k = running->peers[i].public_key;
 
-		if (file->n_peers && bsearch(k, file->peers, file->n_peers, sizeof(*file->peers), compare_to_running))
+		if (file->n_peers && bsearch(k, file->peers, file->n_peers, sizeof(*file->peers),
+					     compare_to_running))
 			continue;
 		put_key(request, "public_key", k);
 		buf_puts(request, "remove=true\n");

@@ -37,8 +37,9 @@ static inline void running_freep(struct running **r)
 	running_free(*r);
 }
 
-/* running_peer(r, key): the peer with this key, or NULL. */
-const struct running_peer *running_peer(const struct running *r, const uint8_t key[KEY_LEN]);
+/* running_peer(r, public_key): the peer with this key, or NULL. */
+const struct running_peer *running_peer(
+	const struct running *r, const uint8_t public_key[KEY_LEN]);
 
 /* What a peer of the file has for an endpoint now, by the index of the peer. */
 struct wanted_endpoint {

@@ -3,7 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 
-static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char base64[64] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 int text_key(const char *text, size_t len, uint8_t ret[KEY_LEN])
 {
@@ -155,7 +155,8 @@ static bool is_host_name(const char *text, size_t len)
 	for (size_t i = 0; i < len; i++) {
 		char c = text[i];
 
-		if (!((c | 32) >= 'a' && (c | 32) <= 'z') && !(c >= '0' && c <= '9') && c != '-' && c != '.' && c != '_')
+		if (!((c | 32) >= 'a' && (c | 32) <= 'z') && !(c >= '0' && c <= '9') && c != '-' &&
+			c != '.' && c != '_')
 			return false;
 	}
 	return len && text[0] != '-';
@@ -171,7 +172,8 @@ int text_endpoint(const char *text, size_t len, struct endpoint *ret, struct buf
 	bool bracket = len && text[0] == '[';
 	char address[ENDPOINT_HOST_MAX + 1];
 
-	if (!colon || !colon[1] || text_number(colon + 1, len - (size_t)(colon - text) - 1, 65535, &port) < 0 ||
+	if (!colon || !colon[1] ||
+		text_number(colon + 1, len - (size_t)(colon - text) - 1, 65535, &port) < 0 ||
 		!port) {
 		buf_puts(why, "must be HOST:PORT, the port a number from 1 to 65535");
 		return -EINVAL;
@@ -198,7 +200,8 @@ int text_endpoint(const char *text, size_t len, struct endpoint *ret, struct buf
 			return -EINVAL;
 		}
 		if (!bracket) {
-			buf_printf(why, "an IPv6 address stands in brackets: [%s]:%u", e.host, (unsigned)port);
+			buf_printf(why, "an IPv6 address stands in brackets: [%s]:%u", e.host,
+				(unsigned)port);
 			return -EINVAL;
 		}
 	} else if (inet_pton(AF_INET, e.host, &any) != 1) {
@@ -227,7 +230,8 @@ void text_put_address(const struct sockaddr_storage *a, struct buf *ret)
 
 		inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
 		if (v6->sin6_scope_id)
-			buf_printf(ret, "[%s%%%u]:%u", host, v6->sin6_scope_id, ntohs(v6->sin6_port));
+			buf_printf(
+				ret, "[%s%%%u]:%u", host, v6->sin6_scope_id, ntohs(v6->sin6_port));
 		else
 			buf_printf(ret, "[%s]:%u", host, ntohs(v6->sin6_port));
 	} else {

@@ -8,14 +8,15 @@
 #include <sys/inotify.h>
 #include <time.h>
 
-#define QUIET_MS 10000	/* between two looks while all are well */
+#define QUIET_MS 10000 /* between two looks while all are well */
 #define SEEKING_MS 2000
 #define REQUEST_MAX 1024
 
 static bool is_silent(const struct running_peer *have, uint64_t wall_s)
 {
 	/* A clock that was set back makes a handshake of the future: believed to be young. */
-	return !have->handshake_s || (wall_s > have->handshake_s && wall_s - have->handshake_s >= WATCH_SILENT_S);
+	return !have->handshake_s ||
+	       (wall_s > have->handshake_s && wall_s - have->handshake_s >= WATCH_SILENT_S);
 }
 
 static enum watch_action set(struct watch_peer *p, uint64_t now_ms, size_t at)
@@ -25,7 +26,8 @@ static enum watch_action set(struct watch_peer *p, uint64_t now_ms, size_t at)
 	return WATCH_SET;
 }
 
-enum watch_action watch_look(struct watch_peer *p, uint64_t now_ms, uint64_t wall_s, const struct running_peer *have)
+enum watch_action watch_look(
+	struct watch_peer *p, uint64_t now_ms, uint64_t wall_s, const struct running_peer *have)
 {
 	bool sent = have && p->seen && have->tx_bytes > p->tx_bytes;
 
@@ -57,8 +59,8 @@ enum watch_action watch_look(struct watch_peer *p, uint64_t now_ms, uint64_t wal
 	return WATCH_RESOLVE;
 }
 
-enum watch_action watch_resolved(struct watch_peer *p, uint64_t now_ms, const struct running_peer *have,
-	const struct sockaddr_storage addresses[], size_t n)
+enum watch_action watch_resolved(struct watch_peer *p, uint64_t now_ms,
+	const struct running_peer *have, const struct sockaddr_storage addresses[], size_t n)
 {
 	size_t kept = 0;
 
@@ -106,8 +108,8 @@ static void watcher_done(struct watcher *w)
 
 static bool is_same(const struct endpoint_row *a, const struct endpoint_row *b)
 {
-	return !memcmp(a->public_key, b->public_key, KEY_LEN) && !strcmp(a->endpoint.host, b->endpoint.host) &&
-		a->endpoint.port == b->endpoint.port;
+	return !memcmp(a->public_key, b->public_key, KEY_LEN) &&
+	       !strcmp(a->endpoint.host, b->endpoint.host) && a->endpoint.port == b->endpoint.port;
 }
 
 /* The names of the file as it is now; what is known of those that stay is kept. */
@@ -151,10 +153,11 @@ static void set_endpoint(const struct watcher *w, const struct watch_peer *p)
 	buf_printf(&request, "\nupdate_only=true\nendpoint=%s\n\n", buf_str(&address));
 	r = client_set(w->name, &request);
 	if (r < 0)
-		log_error("watch: cannot set the endpoint of %s to %s: %s", p->row.endpoint.host, buf_str(&address),
-			strerror(-r));
+		log_error("watch: cannot set the endpoint of %s to %s: %s", p->row.endpoint.host,
+			buf_str(&address), strerror(-r));
 	else
-		log_info("watch: no answer: trying %s for %s", buf_str(&address), p->row.endpoint.host);
+		log_info("watch: no answer: trying %s for %s", buf_str(&address),
+			p->row.endpoint.host);
 }
 
 static enum watch_action look_up(struct watch_peer *p, const struct running_peer *have)
@@ -164,7 +167,8 @@ static enum watch_action look_up(struct watch_peer *p, const struct running_peer
 	int r = resolve(&p->row.endpoint, addresses, &n);
 
 	if (r)
-		log_info("watch: %s cannot be resolved: %s", p->row.endpoint.host, resolve_error(r));
+		log_info(
+			"watch: %s cannot be resolved: %s", p->row.endpoint.host, resolve_error(r));
 	return watch_resolved(p, clock_ms(CLOCK_BOOTTIME), have, addresses, r ? 0 : n);
 }
 
@@ -185,7 +189,8 @@ static int look(struct watcher *w)
 	for (size_t i = 0; i < w->n; i++) {
 		struct watch_peer *p = &w->peers[i];
 		const struct running_peer *have = running_peer(running, p->row.public_key);
-		enum watch_action action = watch_look(p, clock_ms(CLOCK_BOOTTIME), clock_ms(CLOCK_REALTIME) / 1000, have);
+		enum watch_action action = watch_look(
+			p, clock_ms(CLOCK_BOOTTIME), clock_ms(CLOCK_REALTIME) / 1000, have);
 
 		if (action == WATCH_RESOLVE)
 			action = look_up(p, have);
@@ -208,10 +213,12 @@ static void forget_events(const struct watcher *w)
 
 int watch_run(const char *name)
 {
-	cleanup(watcher_done) struct watcher w = {.name = name, .inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK)};
+	cleanup(watcher_done) struct watcher w = {
+		.name = name, .inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK)};
 	int r;
 
-	if (w.inotify < 0 || inotify_add_watch(w.inotify, ENDPOINTS_DIR, IN_MOVED_TO | IN_DELETE) < 0) {
+	if (w.inotify < 0 ||
+		inotify_add_watch(w.inotify, ENDPOINTS_DIR, IN_MOVED_TO | IN_DELETE) < 0) {
 		r = -errno;
 		log_error("watch: cannot watch %s: %s", ENDPOINTS_DIR, strerror(-r));
 		return r;

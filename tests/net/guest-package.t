@@ -138,7 +138,7 @@ ok "the package is removed [deb-remove]" in_guest 'dpkg -r ginnel-wg'
 ok "and with it the running tunnel [deb-remove]" in_guest '! ip link show wg0 && ! pgrep ginnel && [ ! -e /run/wireguard/wg0.sock ]'
 # What the search above looked for: this is how it would have looked.
 capture a eth "not arp and not (udp and port 1111)"
-in_guest 'ping -n -q -c 1 -W 1 192.168.241.1'
+in_guest 'ping -n -q -c 1 -W 1 192.168.241.1' >/dev/null
 capture_end a eth 10.0.0.2
 ok "without the tunnel its traffic is on the cable in the clear, and the search finds it [crash-unit]" \
 	grep -q 192.168.241.1 <(tcpdump -n -r "$(capture_file a eth)" net 192.168.241.0/24 2>/dev/null)
