@@ -802,6 +802,35 @@ static size_t swallow(struct uapi_client *c, const char *data, size_t len)
 	return len;
 }
 
+/* The request that is under way is too long: what there is of it goes, and so will the rest. */
+static void refuse_request(struct uapi_client *c)
+{
+	c->swallow_line_start = c->in.len && c->in.data[c->in.len - 1] == '\n';
+	c->swallowing = true;
+	forget_input(c);
+}
+
+/*
+ * Room for ${len} more bytes of ${c}, if need be at the cost of whose unfinished request takes most:
+ * whoever stops in the middle of a huge one locks nobody out.  False: that is ${c} itself.
+ */
+static bool make_room(struct uapi_client *c, size_t len)
+{
+	struct uapi *u = c->uapi;
+	struct uapi_client *other, *most;
+
+	while (u->buffered + len > UAPI_BUFFERED_MAX) {
+		most = c;
+		TAILQ_FOREACH(other, &u->clients, entry)
+			if (!answering(other) && other->in.len > most->in.len)
+				most = other;
+		if (most == c)
+			return false;
+		refuse_request(most);
+	}
+	return true;
+}
+
 int uapi_feed(struct uapi_client *c, const void *data, size_t len)
 {
 	struct uapi *u = c->uapi;
@@ -815,17 +844,14 @@ int uapi_feed(struct uapi_client *c, const void *data, size_t len)
 		if (!len)
 			break;
 		drop_done(c);
-		if (c->in.len - c->in_at + len > UAPI_REQUEST_MAX ||
-			u->buffered + len > UAPI_BUFFERED_MAX) {
+		if (c->in.len - c->in_at + len > UAPI_REQUEST_MAX || !make_room(c, len)) {
 			/*
 			 * Before an answer is taken, only a caller that does not take them gets
 			 * here.
 			 */
 			if (answering(c))
 				return -ENOBUFS;
-			c->swallow_line_start = c->in.len && c->in.data[c->in.len - 1] == '\n';
-			c->swallowing = true;
-			forget_input(c);
+			refuse_request(c);
 			continue;
 		}
 		if (buf_put(&c->in, at, len) < 0)

@@ -7,8 +7,9 @@
  *
  * A request is collected until its blank line and only then applied, in one go: requests of several
  * clients cannot mix, a client that stalls in the middle holds up nobody, and one that dies there
- * changes nothing.  A request longer than UAPI_REQUEST_MAX (some 250,000 peers), or that would
- * bring what all clients together have waiting above UAPI_BUFFERED_MAX, is refused as a whole.
+ * changes nothing.  A request longer than UAPI_REQUEST_MAX (some 250,000 peers) is refused as a
+ * whole, and so is the longest of those under way when what all clients together have waiting would
+ * be more than UAPI_BUFFERED_MAX.
  *
  * The answer to get is made piece by piece, as it is taken.  Its place is a peer and the last
  * allowed IP shown.  When a peer is removed meanwhile, whoever stands there moves on to the next

@@ -519,7 +519,7 @@ static void always_in_the_middle(void)
 static void all_clients_bound(void)
 {
 	static char piece[1 << 20];
-	struct uapi_client *more[5];
+	struct uapi_client *more[4];
 	size_t n;
 
 	memset(piece, 'x', sizeof(piece) - 1);
@@ -527,14 +527,31 @@ static void all_clients_bound(void)
 	for (size_t i = 0; i < 4; i++) {
 		CHECK_EQ(uapi_client_new(uapi, &more[i]), 0);
 		ask(more[i], "set=1\n");
-		feed_much(more[i], piece, 63, &n);
+		feed_much(more[i], piece, i == 2 ? 63 : 62, &n);
 	}
+	/* The longest one is refused, and who says something short is served. */
 	ask(one, "set=1\n");
-	feed_much(one, piece, 5, &n);
-	CHECK_STR(ask(one, "\n\n"), "errno=-55\n\n");
+	feed_much(one, piece, 8, &n);
+	CHECK_STR(ask(one, "\n\nset=1\nfwmark=7\n\n"), "errno=-22\n\nerrno=0\n\n");
+	CHECK_STR(ask(more[2], "\n\nset=1\nfwmark=8\n\n"), "errno=-55\n\nerrno=0\n\n");
+	CHECK_STR(calls(), "mark 7\nmark 8\n");
+	CHECK_STR(ask(more[1], "\n\n"), "errno=-22\n\n");
 	/* What they held is free again when they are gone. */
 	for (size_t i = 0; i < 4; i++)
 		uapi_client_free(more[i]);
+	/* Whose own is the longest is refused itself. */
+	for (size_t i = 0; i < 4; i++) {
+		CHECK_EQ(uapi_client_new(uapi, &more[i]), 0);
+		ask(more[i], "set=1\n");
+		feed_much(more[i], piece, 49, &n);
+	}
+	ask(one, "set=1\n");
+	feed_much(one, piece, 61, &n);
+	CHECK_STR(ask(one, "\n\n"), "errno=-55\n\n");
+	for (size_t i = 0; i < 4; i++) {
+		CHECK_STR(ask(more[i], "\n\n"), "errno=-22\n\n");
+		uapi_client_free(more[i]);
+	}
 	CHECK_STR(ask(one, "set=1\nfwmark=1\n\n"), "errno=0\n\n");
 	ask(one, "set=1\n");
 	feed_much(one, piece, 60, &n);
@@ -848,7 +865,7 @@ int main(void)
 	test_run("a request longer than the bound is refused as a whole [uapi-bounds] [uapi-error-other]", too_long);
 	test_run("a client that is always in the middle of its next request goes on for ever [uapi-bounds] [uapi-several-operations]",
 		always_in_the_middle);
-	test_run("what all clients have waiting is bounded [uapi-bounds]", all_clients_bound);
+	test_run("what all clients have waiting is bounded, at the cost of the longest request [uapi-bounds] [uapi-half-requests]", all_clients_bound);
 	test_run("who asks on and on without reading is refused [uapi-bounds]", answers_not_taken);
 	test_run("get shows everything in the order that wg expects, peers as they were added [uapi-get]",
 		get_all);
