@@ -72,6 +72,9 @@ static void write_event(const struct wg_tap_event *e)
 		/* A stranger can cause it. */
 		log_limited(LOG_LEVEL_VERBOSE, "wg: refused reason=%s peer=%s endpoint=%s",
 			enum_name(&wg_drop_enum, e->drop), peer, endpoint);
+	else if (e->event == WG_EVENT_ROAMED)
+		/* A peer can, with every packet. */
+		log_limited(LOG_LEVEL_VERBOSE, "wg: roamed peer=%s endpoint=%s", peer, endpoint);
 	else if (e->event == WG_EVENT_COOKIE_SENT)
 		log_limited(LOG_LEVEL_VERBOSE, "wg: under load, cookie sent endpoint=%s", endpoint);
 	else

@@ -99,6 +99,25 @@ def bulk(wire, rng):
     ok(p.works(), "and the session goes on [rx-hostile]")
 
 
+def roams(wire, rng):
+    """A peer that speaks from another port with every packet."""
+    d, p = wire.d, wire.peer()
+    s = p.handshake()
+    before, sockets, n = os.path.getsize(d.log), [p.new_socket() for _ in range(8)], 4000
+    for i in range(n):
+        p.send(s.data(), sockets[i % 8])
+        if i % 50 == 0:
+            time.sleep(0.002)
+    ports = [x.getsockname()[1] for x in sockets]
+    ok(lab.wait_for(lambda: p.endpoint_port() in ports), "a peer that roams with every packet is followed [log-roaming]", p.stats())
+    p.send(s.data())
+    ok(lab.wait_for(lambda: p.works(timeout=3)), "and still a peer [log-roaming]")
+    with open(d.log, errors="replace") as f:
+        f.seek(before)
+        said = sum("roamed" in x for x in f)
+    ok(said < n // 20, "and the log says so now and then: %d times of %d [log-roaming]" % (said, n))
+
+
 def uapi(wire, rng):
     d = wire.d
     p = wire.peer()
@@ -217,7 +236,7 @@ def test():
     lab.note("SEED=%d" % seed)
     rng = random.Random(seed)
     wire = Wire()
-    for part in (udp, bulk, nested, uapi):
+    for part in (udp, bulk, nested, roams, uapi):
         t = time.monotonic()
         part(wire, rng)
         lab.note("%s: %.1f s" % (part.__name__, time.monotonic() - t))
