@@ -10,9 +10,11 @@
 #include <sys/inotify.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/un.h>
 
 #define READ_PIECE (64u << 10)
+#define ACCEPT_PAUSE_MS 100
 #define PIECES_PER_TURN 4 /* of one client, before the loop looks at others again */
 
 struct client {
@@ -27,6 +29,7 @@ struct uapi_server {
 	struct loop		*loop;
 	struct uapi		*uapi;
 	struct loop_source	 listener, watch;
+	struct loop_source	 pause;		/* timer: while it runs, ${listener} is out of the loop */
 	char			 path[LOCAL_PATH_MAX];
 	struct local_file	 file;		/* that the socket is bound to */
 	int			 spare_fd;	/* given up to be able to accept when there is no other descriptor left */
@@ -193,6 +196,7 @@ static void gone(struct uapi_server *s)
 {
 	loop_remove(s->loop, &s->listener);
 	loop_remove(s->loop, &s->watch);
+	loop_remove(s->loop, &s->pause);
 	s->gone(s->arg);
 }
 
@@ -204,6 +208,23 @@ static int accept_one(struct uapi_server *s)
 		return -errno;
 	add_client(s, fd);
 	return 0;
+}
+
+static void pause_arm(struct uapi_server *s)
+{
+	struct itimerspec t = {.it_value = {.tv_nsec = ACCEPT_PAUSE_MS * 1000000L}};
+
+	timerfd_settime(s->pause.fd, 0, &t, NULL);
+}
+
+static void pause_ready(struct loop_source *source, uint32_t events)
+{
+	struct uapi_server *s = container_of(source, struct uapi_server, pause);
+	uint64_t expired;
+
+	if (read(source->fd, &expired, sizeof(expired)) > 0 &&
+		loop_add(s->loop, &s->listener, EPOLLIN) < 0)
+		pause_arm(s);
 }
 
 /*
@@ -221,8 +242,13 @@ static void turn_away(struct uapi_server *s)
 	 * It was not enough, for others took it or the whole machine has none: then one of ours
 	 * goes, the one silent longest.
 	 */
-	if (fd < 0 && errno != EAGAIN && !TAILQ_EMPTY(&s->clients))
-		close_client(TAILQ_FIRST(&s->clients));
+	if (fd < 0 && errno != EAGAIN) {
+		if (!TAILQ_EMPTY(&s->clients))
+			close_client(TAILQ_FIRST(&s->clients));
+		/* Not even that may help at once, and whoever waits would wake us for ever. */
+		loop_remove(s->loop, &s->listener);
+		pause_arm(s);
+	}
 	close_fd(&fd);
 	s->spare_fd = fcntl(s->listener.fd, F_DUPFD_CLOEXEC, 0);
 }
@@ -304,6 +330,7 @@ static void server_freep(struct uapi_server **s)
 	if (!*s)
 		return;
 	close_fd(&(*s)->watch.fd);
+	close_fd(&(*s)->pause.fd);
 	close_fd(&(*s)->spare_fd);
 	free(*s);
 }
@@ -322,7 +349,8 @@ int uapi_server_new(const struct uapi_server_config *config, struct uapi_server 
 	s->gone = config->gone;
 	s->arg = config->arg;
 	TAILQ_INIT(&s->clients);
-	s->watch.fd = s->spare_fd = -1;
+	s->watch.fd = s->pause.fd = s->spare_fd = -1;
+	s->pause.ready = pause_ready;
 	s->listener.fd = config->fd;
 	s->listener.ready = listener_ready;
 
@@ -345,12 +373,15 @@ int uapi_server_new(const struct uapi_server_config *config, struct uapi_server 
 	s->spare_fd = fcntl(config->fd, F_DUPFD_CLOEXEC, 0);
 	if (s->spare_fd < 0)
 		return -errno;
+	s->pause.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (s->pause.fd < 0)
+		return -errno;
 	r = loop_add(s->loop, &s->listener, EPOLLIN);
-	if (r < 0)
-		return r;
-	r = loop_add(s->loop, &s->watch, EPOLLIN);
+	r = r < 0 ? r : loop_add(s->loop, &s->watch, EPOLLIN);
+	r = r < 0 ? r : loop_add(s->loop, &s->pause, EPOLLIN);
 	if (r < 0) {
 		loop_remove(s->loop, &s->listener);
+		loop_remove(s->loop, &s->watch);
 		return r;
 	}
 	*ret = steal(s);

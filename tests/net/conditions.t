@@ -330,6 +330,19 @@ def descriptors(p):
     ok(lab.wait_for(p.a.ready), "when they are gone the next one is served [uapi-few-descriptors]")
     ok(p.works(), "and the link that went down and up meanwhile works [uapi-few-descriptors]")
     ok(lab.wait_for(lambda: len(os.listdir("/proc/%d/fd" % p.a.pid)) < 40), "no descriptor is left behind [uapi-few-descriptors]")
+    # Not one, not even in the place of another: as where the whole machine has none.
+    lab.run("prlimit --pid %d --nofile=3:48" % p.a.pid)
+    s = socket.socket(socket.AF_UNIX)
+    s.connect("/var/run/wireguard/wg1.sock")
+    lab.wait_for(lambda: lines(p.a, "turned away") >= 2, 3)
+    cpu = p.a.cpu()
+    time.sleep(2)
+    ok(p.a.cpu() - cpu < 0.5, "where it can have none at all, a client that waits does not keep it busy [uapi-few-descriptors]", p.a.cpu() - cpu)
+    lab.run("prlimit --pid %d --nofile=48:48" % p.a.pid)
+    s.settimeout(lab.PATIENCE)
+    s.sendall(b"get=1\n\n")
+    ok(s.recv(1 << 16), "and is served when it can [uapi-few-descriptors]")
+    s.close()
     p.stop()
 
 
