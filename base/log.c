@@ -1,4 +1,5 @@
 #include "base/log.h"
+#include "base/clock.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -6,7 +7,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #define LINE_MAX_LEN 1024
 #define BURST 5
@@ -34,11 +34,8 @@ enum log_level log_level_now(void)
 
 bool log_limit_take(struct log_limit *l, uint32_t *ret_held_back)
 {
-	struct timespec ts;
-	uint64_t now, full, next;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC_COARSE), full, next;
 
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-	now = (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
 	full = atomic_load_explicit(&l->tokens_at_ns, memory_order_relaxed);
 	do {
 		next = max(full, now) + PERIOD_NS;

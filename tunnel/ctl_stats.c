@@ -1,11 +1,11 @@
 #include "tunnel/ctl_stats.h"
 
+#include "base/clock.h"
 #include "tunnel/addr_text.h"
 #include "tunnel/fast_path.h"
 
 #include <errno.h>
 #include <sys/queue.h>
-#include <time.h>
 
 /* An answer under way. */
 struct answer {
@@ -22,14 +22,6 @@ struct ctl_stats {
 	uint64_t		 started_real_ns;
 	TAILQ_HEAD(, answer)	 answers;	/* to STATS */
 };
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
 
 static void put_addr(struct buf *frame, const struct wg_addr *a)
 {

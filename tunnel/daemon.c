@@ -10,6 +10,7 @@
 #include "tunnel/udp.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -18,7 +19,6 @@
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
-#include <time.h>
 
 #define BIND_RETRY_NS (2 * NS_PER_S)
 #define EFFECTS_PER_SEND UDP_SEND_MAX
@@ -52,14 +52,6 @@ struct daemon {
 	uint64_t		 deadline_ns;
 	const char		*name;
 };
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
 
 static struct wg_now now(void)
 {

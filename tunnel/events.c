@@ -1,13 +1,13 @@
 #include "tunnel/events.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "tunnel/addr_text.h"
 
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
-#include <time.h>
 
 #define PEER_TEXT 12
 #define REPEATS_AMONG 9 /* as many entries, less one, are searched for the same event */
@@ -34,10 +34,8 @@ static bool same(const struct event *a, const struct event *b)
 static void keep(struct events *k, const struct wg_tap_event *e)
 {
 	struct event new = {.event = e->event, .drop = e->drop, .n = 1, .has_peer = e->peer};
-	struct timespec now;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	new.real_ns = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+	new.real_ns = clock_ns(CLOCK_REALTIME);
 	if (e->peer)
 		memcpy(new.public_key, wg_peer_public_key(e->peer), WG_KEY_LEN);
 	if (e->at)

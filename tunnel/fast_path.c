@@ -1,7 +1,8 @@
 #include "tunnel/fast_path.h"
 
+#include "base/clock.h"
+
 #include <pthread.h>
-#include <time.h>
 
 FLAGS_DEFINE_ALIASES(fast_path, FAST_PATH_LIST, FAST_PATH_ALIASES);
 ENUM_DEFINE(fast_path_why, FAST_PATH_WHY_LIST);
@@ -11,17 +12,9 @@ _Static_assert(FAST_PATH_ALL == (1 << FAST_PATH_COUNT) - 1, "one entry for each 
 static struct fast_path_piece known[FAST_PATH_COUNT];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-static uint64_t real_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 void fast_path_fell_back(unsigned pieces, enum fast_path_why why, int error)
 {
-	uint64_t now = real_ns();
+	uint64_t now = clock_ns(CLOCK_REALTIME);
 
 	pthread_mutex_lock(&lock);
 	for (unsigned i = 0; i < FAST_PATH_COUNT; i++) {

@@ -6,6 +6,7 @@
 #include "tunnel/split.h"
 #include "wg/tap.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -18,7 +19,6 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <time.h>
 
 /* In a row, before the sockets get their turn: many small packets, or a few coalesced ones. */
 #define TUN_READS_MAX 64
@@ -83,14 +83,6 @@ struct path {
 	balance_load		 loads[UDP_WORKERS_MAX];
 	struct worker		*workers[];
 };
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
 
 /* ---- TUN to UDP ---- */
 

@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "tunnel/join.h"
 #include "tunnel/kernel.h"
+#include "tunnel/process.h"
 #include "tunnel/split.h"
 #include "tunnel/steering.h"
 
@@ -167,17 +168,16 @@ int tun_open(const char *name, unsigned queues, unsigned without, struct tun **r
 /* The descriptor ${fd} is of a TUN device, and made fit for us; what the kernel says of it. */
 static int look_at(int fd, struct ifreq *ret)
 {
-	int r = ioctl_errno(fd, TUNGETIFF, ret), flags;
+	int r = ioctl_errno(fd, TUNGETIFF, ret);
 
 	if (r < 0)
 		return r;
 	/* IFF_NO_PI says nothing here: the kernel reports it set, whatever was asked for. */
 	if ((ret->ifr_flags & IFF_TUN) == 0)
 		return -EPROTOTYPE;
-	flags = fcntl(fd, F_GETFL);
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
-		fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-		return -errno;
+	r = process_adopt_fd(fd);
+	if (r < 0)
+		return r;
 	return ret->ifr_flags & IFF_VNET_HDR ? set_vnet_hdr_len(fd) : 0;
 }
 

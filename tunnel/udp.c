@@ -1,4 +1,5 @@
 #include "tunnel/udp.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -7,7 +8,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #define BUFFER_BYTES (7 << 20)	 /* what SO_RCVBUF and SO_SNDBUF ask for */
 #define PORT_TRIES 100		 /* for a port that is free for both families */
@@ -466,14 +466,6 @@ struct batch {
 	struct piece	 pieces[UDP_SEND_MAX];
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 static bool has_source(const struct wg_endpoint *e)
 {
 	static const uint8_t none[16];
@@ -596,7 +588,7 @@ static void path_refused(struct udp_queue *q, const struct wg_addr *dst, uint32_
 	}
 	p->dst = *dst;
 	p->segment = min(p->segment, segment);
-	p->until_ns = now_ns() + PATH_RETRY_NS;
+	p->until_ns = clock_ns(CLOCK_MONOTONIC_COARSE) + PATH_RETRY_NS;
 	fast_path_fell_back(FAST_PATH_UDP_GSO, FAST_PATH_PATHS, why);
 }
 
@@ -610,7 +602,7 @@ static bool path_takes_runs(struct udp_queue *q, const struct wg_addr *dst, uint
 	for (unsigned i = 0; i < UDP_PATHS_TOGETHER; i++) {
 		if (!wg_addr_equal(&set[i].dst, dst))
 			continue;
-		if (now_ns() < set[i].until_ns)
+		if (clock_ns(CLOCK_MONOTONIC_COARSE) < set[i].until_ns)
 			return segment < set[i].segment;
 		set[i] = (struct udp_path){0};
 		q->n_paths--;
