@@ -349,6 +349,19 @@ def pid_alive(pid):
         return False
 
 
+def pid_of(name, but=(1,)):
+    """The process in which the program serves an interface, as a daemon."""
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        try:
+            with open("/proc/%d/cmdline" % pid, "rb") as f:
+                args = f.read().split(b"\0")
+        except OSError:
+            continue
+        if pid not in but and os.path.basename(WG).encode() in args[0] and name.encode() in args[1:] and pid_alive(pid):
+            return pid
+    return None
+
+
 def in_thread(f, *args):
     t = threading.Thread(target=f, args=args, daemon=True)
     t.start()

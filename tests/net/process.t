@@ -14,15 +14,13 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lab  # noqa: E402
 import wgpeer as w  # noqa: E402
-from lab import Daemon, WG, ok, same  # noqa: E402
-
-SOCKETS = "/var/run/wireguard/"
+from lab import Daemon, WG, ok, pid_of, same  # noqa: E402
+from starts import ENV, SOCKETS  # noqa: E402
 
 
 def start(*args, env=None, timeout=lab.PATIENCE, prefix=(), **kw):
     """Run the program to its end: (status, stdout, stderr); status None if it goes on."""
-    e = {k: v for k, v in os.environ.items() if not k.startswith("WG") and k != "LOG_LEVEL"}
-    e.update(env or {})
+    e = {**ENV, **(env or {})}
     # Files, not pipes: a daemon may keep its streams, and a pipe would then not end.
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         p = subprocess.Popen([*prefix, WG, *args], env=e, stdin=subprocess.DEVNULL, stdout=out, stderr=err, **kw)
@@ -42,19 +40,6 @@ def link_exists(name, ns=None):
 
 def socket_exists(name):
     return os.path.exists(SOCKETS + name + ".sock")
-
-
-def pid_of(name):
-    """The daemonised program that serves an interface."""
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open("/proc/%s/cmdline" % pid, "rb") as f:
-                args = f.read().split(b"\0")
-        except OSError:
-            continue
-        if int(pid) != 1 and name.encode() in args and os.path.basename(WG).encode() in args[0] and lab.pid_alive(int(pid)):
-            return int(pid)
-    return None
 
 
 def gone(name, pid=None):

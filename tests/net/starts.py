@@ -82,15 +82,7 @@ class Background(Start):
             return None
 
     def pid(self):
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open("/proc/%s/cmdline" % pid, "rb") as f:
-                    args = f.read().split(b"\0")
-            except OSError:
-                continue
-            if args[0] == WG.encode() and args[1] == self.name.encode() and int(pid) != self.p.pid and lab.pid_alive(int(pid)):
-                return int(pid)
-        return None
+        return lab.pid_of(self.name, but=(1, self.p.pid))
 
     def end(self, kill=False):
         """0: the daemon ended when it was told to."""
