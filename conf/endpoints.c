@@ -131,7 +131,7 @@ int endpoints_save(const char *name, const struct conf_file *file)
 {
 	cleanup(buf_done) struct buf text = buf_of_max(FILE_MAX);
 	cleanup(close_fd) int fd = -1;
-	char path[PATH_MAX], new[PATH_MAX], socket_path[CLIENT_PATH_MAX];
+	char path[PATH_MAX], fresh[PATH_MAX], socket_path[CLIENT_PATH_MAX];
 	struct stat owner;
 	int r;
 
@@ -140,13 +140,13 @@ int endpoints_save(const char *name, const struct conf_file *file)
 		return text.error;
 	r = path_of(name, "", path);
 	if (r == 0)
-		r = path_of(name, ".new", new);
+		r = path_of(name, ".new", fresh);
 	if (r < 0)
 		return r;
 	if (mkdir(ENDPOINTS_DIR, 0755) < 0 && errno != EEXIST)
 		return -errno;
-	unlink(new);
-	fd = open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	unlink(fresh);
+	fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
 	r = write_all(fd, &text);
@@ -155,10 +155,10 @@ int endpoints_save(const char *name, const struct conf_file *file)
 	if (r == 0 && lstat(socket_path, &owner) == 0 && owner.st_uid != geteuid() &&
 		fchown(fd, owner.st_uid, owner.st_gid) < 0)
 		r = -errno;
-	if (r == 0 && rename(new, path) < 0)
+	if (r == 0 && rename(fresh, path) < 0)
 		r = -errno;
 	if (r < 0)
-		unlink(new);
+		unlink(fresh);
 	return r;
 }
 

@@ -5,6 +5,15 @@
 
 static const char base64[64] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+/* The value of a digit; -1: it is none. */
+static int base64_digit(char c)
+{
+	for (int i = 0; i < 64; i++)
+		if (base64[i] == c)
+			return i;
+	return -1;
+}
+
 int text_key(const char *text, size_t len, uint8_t ret[KEY_LEN])
 {
 	uint8_t key[KEY_LEN + 1];
@@ -14,11 +23,11 @@ int text_key(const char *text, size_t len, uint8_t ret[KEY_LEN])
 	if (len != KEY_TEXT_LEN || text[KEY_TEXT_LEN - 1] != '=')
 		return -EINVAL;
 	for (size_t i = 0; i < KEY_TEXT_LEN; i++) {
-		const char *at = i < KEY_TEXT_LEN - 1 ? memchr(base64, text[i], 64) : base64;
+		int digit = i < KEY_TEXT_LEN - 1 ? base64_digit(text[i]) : 0;
 
-		if (!at)
+		if (digit < 0)
 			return -EINVAL;
-		bits = bits << 6 | (uint32_t)(at - base64);
+		bits = bits << 6 | (uint32_t)digit;
 		if (i % 4 == 3) {
 			key[n++] = (uint8_t)(bits >> 16);
 			key[n++] = (uint8_t)(bits >> 8);
@@ -116,7 +125,7 @@ int text_prefix(const char *text, size_t len, struct prefix *ret)
 	bits = p.family == AF_INET6 ? 128 : 32;
 	if (inet_pton(p.family, address, p.bytes) != 1)
 		return -EINVAL;
-	if (slash && (slash[1] < '0' || slash[1] > '9' ||
+	if (slash && (n + 1 == len || slash[1] < '0' || slash[1] > '9' ||
 			     text_number(slash + 1, len - n - 1, bits, &bits) < 0))
 		return -EINVAL;
 	p.bits = (uint8_t)bits;
@@ -172,7 +181,7 @@ int text_endpoint(const char *text, size_t len, struct endpoint *ret, struct buf
 	bool bracket = len && text[0] == '[';
 	char address[ENDPOINT_HOST_MAX + 1];
 
-	if (!colon || !colon[1] ||
+	if (!colon ||
 		text_number(colon + 1, len - (size_t)(colon - text) - 1, 65535, &port) < 0 ||
 		!port) {
 		buf_puts(why, "must be HOST:PORT, the port a number from 1 to 65535");
