@@ -41,7 +41,7 @@ int endpoints_parse(const char *text, size_t len, struct endpoint_rows *ret)
 		struct endpoint_row row;
 
 		if (n <= KEY_TEXT_LEN || text[KEY_TEXT_LEN] != ' ' ||
-			text_key(text, KEY_TEXT_LEN, row.public_key) < 0 ||
+			key_text_parse(text, KEY_TEXT_LEN, row.public_key) < 0 ||
 			text_endpoint(text + KEY_TEXT_LEN + 1, n - KEY_TEXT_LEN - 1, &row.endpoint,
 				&why) < 0)
 			/* lint-ignore clang-analyzer-unix.Malloc: endpoint_rows_done() frees the rows */

@@ -87,7 +87,7 @@ static bool is_word(const char *value, size_t len, const char *word)
 static void take_key(struct reader *r, const struct key *key, const char *value, size_t len,
 	uint8_t ret[KEY_LEN])
 {
-	if (text_key(value, len, ret) < 0)
+	if (key_text_parse(value, len, ret) < 0)
 		refuse(r, key, value, len,
 			"is no key: 44 characters as wg genkey, wg genpsk and wg pubkey print "
 			"them");

@@ -7,11 +7,9 @@
 #pragma once
 
 #include "base/buf.h"
+#include "base/key_text.h"
 
 #include <netinet/in.h>
-
-#define KEY_LEN 32
-#define KEY_TEXT_LEN 44 /* base64 */
 
 struct prefix {
 	uint8_t	family;		/* AF_INET, AF_INET6 */
@@ -19,9 +17,7 @@ struct prefix {
 	uint8_t	bytes[16];
 };
 
-/* text_key(text, len, ret): base64.  -EINVAL. */
-int text_key(const char *text, size_t len, uint8_t ret[KEY_LEN]);
-/* text_put_key(key, ret): the same the other way. */
+/* text_put_key(key, ret): append it in base64. */
 void text_put_key(const uint8_t key[KEY_LEN], struct buf *ret);
 /* text_hex_key(text, len, ret): 64 digits.  -EINVAL. */
 int text_hex_key(const char *text, size_t len, uint8_t ret[KEY_LEN]);

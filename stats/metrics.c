@@ -39,9 +39,9 @@ static void end_seconds(uint64_t ns, struct buf *ret)
 static void begin_peer(
 	const char *family, const struct stats *s, const struct stats_peer *p, struct buf *ret)
 {
-	char key[TEXT_KEY_SIZE];
+	char key[KEY_TEXT_LEN + 1];
 
-	text_key(p->public_key, key);
+	key_text_format(p->public_key, key);
 	begin(family, s, ret);
 	label("public_key", key, ret);
 }

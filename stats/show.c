@@ -22,10 +22,10 @@ static const struct stats_peer *peer_before(
 {
 	if (!before)
 		return NULL;
-	if (i < before->n_peers && !memcmp(before->peers[i].public_key, p->public_key, STATS_KEY_LEN))
+	if (i < before->n_peers && !memcmp(before->peers[i].public_key, p->public_key, KEY_LEN))
 		return &before->peers[i];
 	for (size_t k = 0; k < before->n_peers; k++)
-		if (!memcmp(before->peers[k].public_key, p->public_key, STATS_KEY_LEN))
+		if (!memcmp(before->peers[k].public_key, p->public_key, KEY_LEN))
 			return &before->peers[k];
 	return NULL;
 }
@@ -197,9 +197,9 @@ static void json_peer(
 	const struct stats *s, const struct stats *before, size_t i, struct buf *ret)
 {
 	const struct stats_peer *p = &s->peers[i], *old = peer_before(before, i, p);
-	char key[TEXT_KEY_SIZE];
+	char key[KEY_TEXT_LEN + 1];
 
-	text_key(p->public_key, key);
+	key_text_format(p->public_key, key);
 	buf_puts(ret, i ? ",\n  {" : "\n  {");
 	json_text("public_key", key, ret);
 	if (p->endpoint[0])

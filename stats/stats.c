@@ -78,10 +78,10 @@ static void copy_text(const struct ctl_field *f, char *ret, size_t size)
 
 #define COPY_TEXT(f, array) copy_text(f, array, sizeof(array))
 
-static void copy_key(const struct ctl_field *f, uint8_t ret[STATS_KEY_LEN])
+static void copy_key(const struct ctl_field *f, uint8_t ret[KEY_LEN])
 {
-	if (f->kind == CTL_BYTES && f->len == STATS_KEY_LEN)
-		memcpy(ret, f->data, STATS_KEY_LEN);
+	if (f->kind == CTL_BYTES && f->len == KEY_LEN)
+		memcpy(ret, f->data, KEY_LEN);
 }
 
 /* ---- a message each: what is not known is passed over ---- */

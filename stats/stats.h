@@ -6,9 +6,8 @@
  */
 #pragma once
 
+#include "base/key_text.h"
 #include "ctl/client.h"
-
-#define STATS_KEY_LEN 32
 
 struct stats_count {
 	char		name[48];
@@ -23,7 +22,7 @@ struct stats_piece {
 };
 
 struct stats_peer {
-	uint8_t		public_key[STATS_KEY_LEN];
+	uint8_t		public_key[KEY_LEN];
 	char		endpoint[80];	/* "": not known */
 	uint64_t	rx_bytes, tx_bytes;
 	uint64_t	handshake_ns;	/* since 1970; 0: never */
@@ -39,7 +38,7 @@ struct stats_event {
 	char		name[48];
 	char		reason[48];	/* "": none */
 	char		endpoint[80];	/* likewise */
-	uint8_t		public_key[STATS_KEY_LEN];
+	uint8_t		public_key[KEY_LEN];
 	bool		has_peer;
 };
 

@@ -3,29 +3,11 @@
 #include <stdio.h>
 #include <time.h>
 
-void text_key(const uint8_t key[STATS_KEY_LEN], char ret[TEXT_KEY_SIZE])
+void text_key_short(const uint8_t key[KEY_LEN], char ret[16])
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	uint8_t padded[STATS_KEY_LEN + 1] = {0};
+	char all[KEY_TEXT_LEN + 1];
 
-	memcpy(padded, key, STATS_KEY_LEN);
-	for (size_t i = 0; i < (TEXT_KEY_SIZE - 1) / 4; i++) {
-		const uint8_t *p = padded + 3 * i;
-
-		ret[4 * i] = digits[p[0] >> 2];
-		ret[4 * i + 1] = digits[(p[0] & 3) << 4 | p[1] >> 4];
-		ret[4 * i + 2] = digits[(p[1] & 15) << 2 | p[2] >> 6];
-		ret[4 * i + 3] = digits[p[2] & 63];
-	}
-	ret[TEXT_KEY_SIZE - 2] = '=';
-	ret[TEXT_KEY_SIZE - 1] = '\0';
-}
-
-void text_key_short(const uint8_t key[STATS_KEY_LEN], char ret[16])
-{
-	char all[TEXT_KEY_SIZE];
-
-	text_key(key, all);
+	key_text_format(key, all);
 	snprintf(ret, 16, "%.4s...%.3s", all, all + 40);
 }
 

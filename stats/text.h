@@ -3,13 +3,8 @@
 
 #include "stats/stats.h"
 
-#define TEXT_KEY_SIZE 45	/* base64, as wg(8) prints a key */
-
-/* text_key(key, ret): all of it. */
-void text_key(const uint8_t key[STATS_KEY_LEN], char ret[TEXT_KEY_SIZE]);
-
 /* text_key_short(key, ret): the first and last characters, as the daemon's log has them. */
-void text_key_short(const uint8_t key[STATS_KEY_LEN], char ret[16]);
+void text_key_short(const uint8_t key[KEY_LEN], char ret[16]);
 
 /* text_age(ns, ret): "12 s", "3 min 5 s", "2 h 10 min", "9 d 4 h". */
 void text_age(uint64_t ns, char ret[32]);

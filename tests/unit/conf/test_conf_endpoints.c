@@ -20,10 +20,10 @@ static void round_trip(void)
 	CHECK_STR(buf_str(&b), "ginnel-endpoints 1\n" KEY_B " vpn.example.org:7\n" KEY_D " [fd00::1]:9\n");
 	CHECK_EQ(endpoints_parse(buf_str(&b), b.len, &rows), 0);
 	CHECK_EQ(rows.n, 2);
-	CHECK_EQ(text_key(KEY_B, KEY_TEXT_LEN, key), 0);
+	CHECK_EQ(key_text_parse(KEY_B, KEY_TEXT_LEN, key), 0);
 	row = endpoints_row(&rows, key);
 	CHECK(row && row->endpoint.is_name && row->endpoint.port == 7);
-	CHECK_EQ(text_key(KEY_C, KEY_TEXT_LEN, key), 0);
+	CHECK_EQ(key_text_parse(KEY_C, KEY_TEXT_LEN, key), 0);
 	CHECK(!endpoints_row(&rows, key));
 }
 

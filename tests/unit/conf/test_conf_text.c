@@ -16,7 +16,7 @@ static void keys(void)
 	uint8_t key[KEY_LEN], again[KEY_LEN] = {7};
 
 	for (size_t i = 0; i < array_size(bad); i++)
-		CHECK_EQ(text_key(bad[i], strlen(bad[i]), again), -EINVAL);
+		CHECK_EQ(key_text_parse(bad[i], strlen(bad[i]), again), -EINVAL);
 	CHECK_EQ(again[0], 7);
 	for (unsigned n = 0; n < 100; n++) {
 		cleanup(buf_done) struct buf text = buf_of_max(64), hex = buf_of_max(80);
@@ -25,7 +25,7 @@ static void keys(void)
 			key[i] = (uint8_t)test_random(&seed);
 		text_put_key(key, &text);
 		CHECK_EQ(text.len, KEY_TEXT_LEN);
-		CHECK_EQ(text_key(buf_str(&text), text.len, again), 0);
+		CHECK_EQ(key_text_parse(buf_str(&text), text.len, again), 0);
 		CHECK_MEM(again, key, KEY_LEN);
 		buf_put_hex(&hex, key, KEY_LEN);
 		CHECK_EQ(text_hex_key(buf_str(&hex), hex.len, again), 0);
@@ -33,7 +33,7 @@ static void keys(void)
 		CHECK_EQ(text_hex_key(buf_str(&hex), hex.len - 1, again), -EINVAL);
 	}
 	/* What wg pubkey says of one byte. */
-	CHECK_EQ(text_key("AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", KEY_TEXT_LEN, key), 0);
+	CHECK_EQ(key_text_parse("AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", KEY_TEXT_LEN, key), 0);
 	CHECK(key[0] == 1 && key[31] == 0);
 }
 

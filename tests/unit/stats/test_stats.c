@@ -42,15 +42,15 @@ static void say_end(struct buf *b)
 static void keys(void)
 {
 	/* The pair of wg(8)'s tests: base64 of 0..31. */
-	uint8_t key[STATS_KEY_LEN];
-	char all[TEXT_KEY_SIZE], some[16];
+	uint8_t key[KEY_LEN];
+	char all[KEY_TEXT_LEN + 1], some[16];
 
 	for (unsigned i = 0; i < sizeof(key); i++)
 		key[i] = (uint8_t)i;
-	text_key(key, all);
+	key_text_format(key, all);
 	CHECK_STR(all, "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
 	memset(key, 0xff, sizeof(key));
-	text_key(key, all);
+	key_text_format(key, all);
 	CHECK_STR(all, "//////////////////////////////////////////8=");
 	text_key_short(key, some);
 	CHECK_STR(some, "////...//8");
