@@ -1,5 +1,6 @@
 #include "stats/exporter.h"
 
+#include "base/clock.h"
 #include "base/local_socket.h"
 #include "base/log.h"
 #include "base/sandbox.h"
@@ -14,7 +15,6 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #define CLIENTS_MAX 32
 #define REQUEST_MAX 4096u
@@ -53,14 +53,6 @@ static volatile sig_atomic_t told_to_end;
 static void end_told(int signal_number)
 {
 	told_to_end = 1;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
 /* ---- where ---- */
@@ -297,7 +289,7 @@ static void client_read(struct exporter *e, struct client *c)
 		serve(e, c);
 	else if (c->in.len == REQUEST_MAX)
 		refuse(c, "431 Request Header Fields Too Large");
-	c->until_ns = c->out.len ? now_ns() + PATIENCE_NS : c->until_ns;
+	c->until_ns = c->out.len ? clock_ns(CLOCK_MONOTONIC) + PATIENCE_NS : c->until_ns;
 }
 
 static void client_write(struct client *c)
@@ -334,7 +326,7 @@ static void take_newcomer(struct exporter *e)
 	if (fd < 0)
 		return;
 	*place(e) = (struct client){.fd = fd,
-		.until_ns = now_ns() + PATIENCE_NS,
+		.until_ns = clock_ns(CLOCK_MONOTONIC) + PATIENCE_NS,
 		.in = buf_of_max(REQUEST_MAX + 1),
 		.out = buf_of_max(ANSWER_MAX)};
 }
@@ -342,7 +334,7 @@ static void take_newcomer(struct exporter *e)
 /* Milliseconds until the next client has waited too long; those that have are closed. */
 static int expire(struct exporter *e)
 {
-	uint64_t now = now_ns(), due = UINT64_MAX;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC), due = UINT64_MAX;
 
 	for (size_t i = 0; i < CLIENTS_MAX; i++) {
 		struct client *c = &e->clients[i];

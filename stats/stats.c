@@ -1,17 +1,8 @@
 #include "stats/stats.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
-#include <time.h>
-
-#define NS_PER_S 1000000000ULL
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
 
 void stats_done(struct stats *s)
 {
