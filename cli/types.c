@@ -7,6 +7,7 @@
 #include "crypto/aead.h"
 #include "ctl/protocol.h"
 #include "tunnel/fast_path.h"
+#include "tunnel/handover.h"
 #include "tunnel/options.h"
 #include "wg/cookie.h"
 #include "wg/device.h"
@@ -35,6 +36,9 @@
 	X(fast_path, FAST_PATH_LIST, PUBLIC, FLAGS)                                                      \
 	X(fast_path_why, FAST_PATH_WHY_LIST, PUBLIC, ENUM)                                               \
 	X(flags_boundary, FLAGS_BOUNDARY_LIST, INTERNAL, ENUM)                                           \
+	X(handover_item, HANDOVER_ITEM_LIST, PUBLIC, ENUM)                                               \
+	X(handover_message, HANDOVER_MESSAGE_LIST, PUBLIC, ENUM)                                         \
+	X(handover_role, HANDOVER_ROLE_LIST, PUBLIC, ENUM)                                               \
 	X(index_type, INDEX_TYPE_LIST, INTERNAL, ENUM)                                                   \
 	X(log_level, LOG_LEVEL_LIST, PUBLIC, ENUM)                                                       \
 	X(options_action, OPTIONS_ACTION_LIST, INTERNAL, ENUM)                                           \

@@ -19,6 +19,8 @@
 	X(CTL_MESSAGE_STATS, 1, "stats",                                                           \
 		"asks for device, pieces, drops, event counts and peers, in this order")           \
 	X(CTL_MESSAGE_EVENTS, 2, "events", "asks for the last events, the oldest first")           \
+	X(CTL_MESSAGE_REPLACE, 3, "replace",                                                       \
+		"asks for the whole tunnel, and has the connection: tunnel/handover.h")            \
 	X(CTL_MESSAGE_END, 0x8000, "end", "that was all of the answer")                            \
 	X(CTL_MESSAGE_REFUSED, 0x8001, "refused", "there is no answer: error and why")             \
 	X(CTL_MESSAGE_DEVICE, 0x8002, "device", "the tunnel itself")                               \

@@ -88,6 +88,9 @@ static const struct sandbox_call running[] = {
 	OPTION(IPPROTO_UDP, UDP_GRO),
 	OPTION(IPPROTO_UDP, UDP_SEGMENT),
 
+	/* One more queue of a device that was taken over, from a descriptor that is open. */
+	CALL_IF(ioctl, INT_IS(1, TUNSETIFF)),
+
 	/* Where the device is and what it is called; the index of another, for an endpoint's scope.
 	 */
 	CALL_IF(ioctl, INT_IS(1, TUNGETIFF)),

@@ -28,6 +28,7 @@ struct ctl_server {
 	char				 path[LOCAL_PATH_MAX];
 	struct local_file		 file;
 	uid_t				 own;
+	bool				 left;		/* the file is another process's now */
 	int				 spare_fd;	/* given up to be able to accept when there is no other left */
 	struct buf			 frame;		/* of whichever client is served */
 	TAILQ_HEAD(, client)		 clients;	/* the one silent longest first */
@@ -367,6 +368,16 @@ int ctl_server_new(const struct ctl_server_config *config, struct ctl_server **r
 	return 0;
 }
 
+void ctl_server_leave(struct ctl_server *s)
+{
+	s->left = true;
+}
+
+int ctl_server_listener(const struct ctl_server *s)
+{
+	return s->listener.fd;
+}
+
 void ctl_server_free(struct ctl_server *s)
 {
 	if (!s)
@@ -374,7 +385,7 @@ void ctl_server_free(struct ctl_server *s)
 	while (!TAILQ_EMPTY(&s->clients))
 		close_client(TAILQ_FIRST(&s->clients));
 	loop_remove(s->loop, &s->listener);
-	if (local_file_is(s->path, &s->file))
+	if (!s->left && local_file_is(s->path, &s->file))
 		unlink(s->path);
 	close(s->listener.fd);
 	close_fd(&s->spare_fd);

@@ -66,6 +66,12 @@ struct ctl_server_config {
 
 int ctl_server_new(const struct ctl_server_config *config, struct ctl_server **ret);
 
+/* ctl_server_leave(s): another process has the socket: its file stays when the server is freed. */
+void ctl_server_leave(struct ctl_server *s);
+
+/* ctl_server_listener(s): the listening socket, borrowed. */
+int ctl_server_listener(const struct ctl_server *s);
+
 /* ctl_server_free(s): closes the clients, removes the file if it still is ours.  NULL is allowed. */
 void ctl_server_free(struct ctl_server *s);
 

@@ -2,6 +2,8 @@
 
 #include "tunnel/ctl_stats.h"
 #include "tunnel/events.h"
+#include "tunnel/handover_give.h"
+#include "tunnel/handover_take.h"
 #include "tunnel/link.h"
 #include "base/local_socket.h"
 #include "tunnel/path.h"
@@ -14,11 +16,13 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 
 #define BIND_RETRY_NS (2 * NS_PER_S)
 #define EFFECTS_PER_SEND UDP_SEND_MAX
@@ -34,8 +38,13 @@ struct daemon {
 	struct uapi_server	*server;
 	struct events		 events;
 	struct ctl_stats	*stats;
-	struct ctl_service	 services[CTL_STATS_SERVICES];
+	struct ctl_service	 services[CTL_STATS_SERVICES + 1];
 	struct ctl_server	*ctl;		/* NULL: no control channel */
+	struct handover_give	*give;
+	struct handover_take	*take;		/* until it is ours */
+	int			 process_fd;	/* a pidfd of our own, or -1 */
+	bool			 foreign;	/* another daemon has files and interface */
+	uint64_t		 config_changes, tunnel_changes;
 	struct link		*link;
 	struct loop_source	 wake;		/* from workers and the device */
 	struct loop_source	 signals;
@@ -45,6 +54,7 @@ struct daemon {
 	bool			 link_up;
 	uint16_t		 port;		/* as configured or chosen; 0: choose */
 	uint32_t		 fwmark;
+	unsigned		 workers;
 	unsigned		 without;	/* FAST_PATH_... */
 	struct bind		 bind;
 	uint64_t		 bind_retry_ns;	/* UINT64_MAX: not waiting */
@@ -61,8 +71,18 @@ static struct wg_now now(void)
 
 /* ---- what the device asks for ---- */
 
+/* Whose files those of ours are: another daemon's, until it has given them or once it has them. */
 static void free_sockets(struct daemon *d)
 {
+	if (d->foreign) {
+		if (d->server)
+			uapi_server_leave(d->server);
+		if (d->ctl)
+			ctl_server_leave(d->ctl);
+		close_fd(&d->uapi_fd);
+		close_fd(&d->ctl_fd);
+		d->uapi_fd = d->ctl_fd = -1;
+	}
 	uapi_server_free(d->server);
 	if (d->uapi_fd >= 0)
 		uapi_socket_remove(UAPI_SOCKET_DIR, d->name, d->uapi_fd);
@@ -177,13 +197,18 @@ static void stop_binding(struct daemon *d)
 	d->bind_error = 0;
 }
 
-static int open_sockets(struct daemon *d, uint16_t port)
+static struct udp_config udp_config(const struct daemon *d, uint16_t port)
 {
-	struct udp_config config = {.port = port,
+	return (struct udp_config){.port = port,
 		.mark = d->fwmark,
-		.workers = d->tun->n_queues,
+		.workers = d->workers,
 		.without = d->without,
 		.bind = d->bind};
+}
+
+static int open_sockets(struct daemon *d, uint16_t port)
+{
+	struct udp_config config = udp_config(d, port);
 	cleanup(buf_done) struct buf where = buf_of_max(256);
 	struct udp *new = NULL;
 	int r = udp_open(&config, &new);
@@ -195,6 +220,7 @@ static int open_sockets(struct daemon *d, uint16_t port)
 	udp_freep(&d->udp);
 	d->udp = new;
 	d->port = new->port;
+	d->tunnel_changes++;
 	path_resume(d->path, new);
 	stop_binding(d);
 	wg_peer_clear_source(d->device, NULL);
@@ -209,6 +235,7 @@ static void close_sockets(struct daemon *d)
 	path_pause(d->path);
 	udp_freep(&d->udp);
 	d->udp = NULL;
+	d->tunnel_changes++;
 	path_resume(d->path, NULL);
 }
 
@@ -257,8 +284,13 @@ static void link_went_up(void *arg)
 {
 	struct daemon *d = arg;
 
+	/* As the daemon knew that was replaced by this one. */
+	if (d->link_up)
+		return;
+
 	log_info("link: up");
 	d->link_up = true;
+	d->tunnel_changes++;
 	go_up(d);
 }
 
@@ -324,6 +356,7 @@ static int host_set_listen_port(void *arg, uint16_t port)
 
 	if (!d->link_up) {
 		d->port = port;
+		d->tunnel_changes++;
 	} else if (!d->udp) {
 		d->port = port;
 		d->bind_error = 0;
@@ -347,6 +380,7 @@ static int host_set_fwmark(void *arg, uint32_t mark)
 	if (r < 0)
 		return r;
 	d->fwmark = mark;
+	d->tunnel_changes++;
 	wg_peer_clear_source(d->device, NULL);
 	return 0;
 }
@@ -363,7 +397,10 @@ static uint32_t host_scope_id(void *arg, const char *name)
 
 static void host_changed(void *arg)
 {
-	run_device(arg);
+	struct daemon *d = arg;
+
+	d->config_changes++;
+	run_device(d);
 }
 
 static void host_refused(void *arg, size_t line, const char *key, int error)
@@ -425,7 +462,9 @@ int daemon_run(struct daemon *d)
 		if (d->deadline_ns <= t)
 			run_device(d);
 		t = clock_ns(CLOCK_BOOTTIME);
+		handover_give_tick(d->give);
 		due = min(d->deadline_ns, d->bind_retry_ns);
+		due = min(due, handover_give_due(d->give));
 		if (due != UINT64_MAX) {
 			uint64_t ms = due > t ? (due - t + NS_PER_MS - 1) / NS_PER_MS : 0;
 
@@ -445,7 +484,7 @@ static int make_device(struct daemon *d)
 	struct wg_device_config config = {.random = device_random,
 		.wake = device_wake,
 		.arg = d,
-		.workers = d->tun->n_queues};
+		.workers = d->workers};
 
 	return wg_device_new(&config, &d->device);
 }
@@ -455,6 +494,7 @@ static int make_path(struct daemon *d)
 	struct path_config config = {
 		.device = d->device,
 		.tun = d->tun,
+		.workers = d->workers,
 		.without = d->without,
 		.tun_gone = worker_lost_tun,
 		.arg = d,
@@ -464,7 +504,7 @@ static int make_path(struct daemon *d)
 	events_init(&d->events);
 	wg_device_set_tap(d->device, &d->events.tap);
 	r = path_new(&config, &d->path);
-	if (r >= 0)
+	if (r >= 0 && !d->take)
 		path_resume(d->path, NULL);
 	return r;
 }
@@ -505,6 +545,90 @@ static void tell_facts(void *arg, struct ctl_facts *ret)
 		.up = d->link_up && d->udp, .port = d->port, .fwmark = d->fwmark};
 }
 
+/* ---- another daemon takes over ---- */
+
+static void give_describe(void *arg, struct handover_tunnel *ret)
+{
+	const struct daemon *d = arg;
+
+	ret->pid = (uint64_t)getpid();
+	memcpy(ret->program, GINNEL_VERSION, min(sizeof(GINNEL_VERSION), sizeof(ret->program) - 1));
+	ret->port = d->port;
+	ret->fwmark = d->fwmark;
+	ret->up = d->link_up;
+	ret->bind = d->bind;
+	for (; ret->n_tun < d->tun->n_queues && !d->tun->queues[ret->n_tun].shared; ret->n_tun++)
+		ret->tun[ret->n_tun] = d->tun->queues[ret->n_tun].fd;
+	for (unsigned i = 0; d->udp && i < d->udp->n_queues; i++) {
+		ret->udp4[ret->n_udp4++] = d->udp->queues[i].fd4;
+		ret->udp6[ret->n_udp6++] = d->udp->queues[i].fd6;
+	}
+	ret->uapi_fd = uapi_server_listener(d->server);
+	ret->ctl_fd = ctl_server_listener(d->ctl);
+	ret->process_fd = d->process_fd;
+}
+
+static uint64_t give_config_changes(void *arg)
+{
+	return ((struct daemon *)arg)->config_changes;
+}
+
+static uint64_t give_tunnel_changes(void *arg)
+{
+	return ((struct daemon *)arg)->tunnel_changes;
+}
+
+static void give_freeze(void *arg)
+{
+	struct daemon *d = arg;
+
+	path_pause(d->path);
+	run_device(d);
+}
+
+static void give_thaw(void *arg)
+{
+	struct daemon *d = arg;
+
+	path_resume(d->path, d->udp);
+	d->deadline_ns = 0;
+}
+
+static void given(void *arg)
+{
+	struct daemon *d = arg;
+
+	d->foreign = true;
+	d->stop = true;
+	d->result = 1;
+}
+
+static int make_give(struct daemon *d, struct ctl_service *ret)
+{
+	struct handover_host host = {.loop = d->loop,
+		.device = d->device,
+		.uapi = d->server,
+		.signals_fd = d->signals.fd,
+		.now = host_now,
+		.describe = give_describe,
+		.config_changes = give_config_changes,
+		.tunnel_changes = give_tunnel_changes,
+		.freeze = give_freeze,
+		.thaw = give_thaw,
+		.given = given,
+		.arg = d};
+	int r = handover_give_new(&host, &d->give);
+
+	if (r < 0)
+		return r;
+	/* Before Linux 5.3 there is none: then nobody takes over from us when we die on the way. */
+	d->process_fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	handover_give_service(d->give, ret);
+	return 0;
+}
+
+/* ---- the control channel ---- */
+
 static int make_ctl(struct daemon *d)
 {
 	struct ctl_stats_config stats = {.device = d->device,
@@ -529,6 +653,9 @@ static int make_ctl(struct daemon *d)
 	if (r < 0)
 		return r;
 	ctl_stats_services(d->stats, d->services);
+	r = make_give(d, &d->services[CTL_STATS_SERVICES]);
+	if (r < 0)
+		return r;
 	server.path = path;
 	r = ctl_server_new(&server, &d->ctl);
 	if (r >= 0)
@@ -547,7 +674,87 @@ static int make_link(struct daemon *d)
 		.arg = d};
 	int r = link_new(d->loop, d->tun->queues[0].fd, &events, &d->link);
 
-	return r < 0 ? r : link_start(d->link);
+	/* What it is now is the other's to know until we have taken over. */
+	return r < 0 || d->take ? r : link_start(d->link);
+}
+
+/* ---- taking over ---- */
+
+static int take_sockets(struct daemon *d, struct handover_tunnel *t)
+{
+	struct udp_config config = udp_config(d, d->port);
+	unsigned n = max(t->n_udp4, t->n_udp6);
+	int r;
+
+	if (!n)
+		return 0;
+	r = udp_adopt(&config, t->udp4, t->udp6, n, &d->udp);
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < n; i++)
+		t->udp4[i] = t->udp6[i] = -1;
+	return 0;
+}
+
+/* A trial: it may still fail, and the other one goes on. */
+static int make_taken(struct daemon *d)
+{
+	struct handover_tunnel *t;
+
+	if (!d->take)
+		return 0;
+	t = handover_take_tunnel(d->take);
+	d->port = t->port;
+	d->fwmark = t->fwmark;
+	d->link_up = t->up;
+	d->bind = t->bind;
+	return take_sockets(d, t) < 0 ? -EBADF : handover_take_import(d->take, d->device, now());
+}
+
+/* The tunnel is ours, and packets wait. */
+static void go_on(struct daemon *d, struct handover_take *take)
+{
+	struct udp_config config = udp_config(d, d->port);
+	uint64_t frozen_ns = handover_take_frozen(take);
+
+	tun_attach_queues(d->tun);
+	if (d->udp)
+		udp_grow(d->udp, &config);
+	path_resume(d->path, d->udp);
+	if (frozen_ns)
+		log_info("handover: took over pid=%llu version=%s workers=%u pause_us=%llu",
+			(unsigned long long)handover_take_tunnel(take)->pid,
+			handover_take_tunnel(take)->program, d->workers,
+			(unsigned long long)((now().boot_ns - frozen_ns) / 1000));
+	handover_take_clients(take, d->server);
+	d->deadline_ns = 0;
+	if (d->link_up && !d->udp)
+		d->bind_retry_ns = 0;
+}
+
+/* What the link became while nobody looked. */
+static int look_at_link(struct daemon *d)
+{
+	int r = link_start(d->link);
+
+	if (r >= 0 && d->link_up && !link_is_up(d->link))
+		link_went_down(d);
+	return r;
+}
+
+int daemon_take_over(struct daemon *d)
+{
+	struct handover_take *take = steal(d->take);
+	int r = handover_take_finish(take, d->device, now);
+
+	if (r < 0)
+		return r;
+	d->foreign = false;
+	go_on(d, take);
+	r = look_at_link(d);
+	if (r < 0)
+		log_error("link: cannot read its state: %s", strerror(-r));
+	return r;
 }
 
 static int make_sources(struct daemon *d)
@@ -582,6 +789,7 @@ static int make_parts(struct daemon *d)
 		{make_uapi, "watching the socket"},
 		{make_ctl, "the control channel"},
 		{make_link, "following the interface"},
+		{make_taken, "what the running daemon has"},
 	};
 
 	for (size_t i = 0; i < array_size(parts); i++) {
@@ -602,6 +810,13 @@ int daemon_new(const struct daemon_config *config, struct daemon **ret)
 	cleanup(daemon_freep) struct daemon *d = calloc(1, sizeof(*d));
 	int r;
 
+	if (!d && config->take) {
+		tun_free(config->tun);
+		close_fd(&config->uapi_fd);
+		close_fd(&config->ctl_fd);
+		log_error("cannot start: %s", strerror(ENOMEM));
+		return -ENOMEM;
+	}
 	if (!d) {
 		tun_free(config->tun);
 		uapi_socket_remove(UAPI_SOCKET_DIR, config->name, config->uapi_fd);
@@ -613,7 +828,10 @@ int daemon_new(const struct daemon_config *config, struct daemon **ret)
 	d->uapi_fd = config->uapi_fd;
 	d->ctl_fd = config->ctl_fd;
 	d->name = config->name;
-	d->wake.fd = d->signals.fd = -1;
+	d->wake.fd = d->signals.fd = d->process_fd = -1;
+	d->workers = config->workers;
+	d->take = config->take;
+	d->foreign = config->take != NULL;
 	d->without = config->without;
 	d->bind = config->bind;
 	d->bind_retry_ns = UINT64_MAX;
@@ -621,7 +839,7 @@ int daemon_new(const struct daemon_config *config, struct daemon **ret)
 	if (r < 0)
 		return r;
 	log_verbose("daemon: cipher=\"%s\" workers=%u",
-		wg_worker_cipher(wg_device_worker(d->device, 0)), d->tun->n_queues);
+		wg_worker_cipher(wg_device_worker(d->device, 0)), d->workers);
 	*ret = steal(d);
 	return 0;
 }
@@ -629,6 +847,7 @@ int daemon_new(const struct daemon_config *config, struct daemon **ret)
 void daemon_free(struct daemon *d)
 {
 	free_sockets(d);
+	handover_give_free(d->give);
 	ctl_stats_free(d->stats);
 	uapi_free(d->uapi);
 	link_free(d->link);
@@ -645,5 +864,6 @@ void daemon_free(struct daemon *d)
 	loop_free(d->loop);
 	close_fd(&d->wake.fd);
 	close_fd(&d->signals.fd);
+	close_fd(&d->process_fd);
 	free(d);
 }

@@ -2,9 +2,11 @@
 #include "tunnel/box.h"
 #include "tunnel/ctl_server.h"
 #include "tunnel/daemon.h"
+#include "tunnel/handover_take.h"
 #include "tunnel/null_cipher.h"
 #include "tunnel/options.h"
 #include "tunnel/process.h"
+#include "tunnel/steering.h"
 #include "tunnel/uapi_server.h"
 
 #include "base/notify.h"
@@ -159,21 +161,111 @@ struct listener {
 	char	name[IFNAMSIZ];
 	int	fd;
 	int	ctl_fd;
+	bool	foreign;	/* another daemon's, which keeps their files when this one fails */
 };
 
 static void listener_remove(const struct listener *l)
 {
+	if (l->foreign) {
+		close_fd(&l->fd);
+		close_fd(&l->ctl_fd);
+		return;
+	}
 	if (l->fd >= 0)
 		uapi_socket_remove(UAPI_SOCKET_DIR, l->name, l->fd);
 	ctl_socket_remove(l->name, l->ctl_fd);
 }
 
+/* ---- in the place of another daemon ---- */
+
+/* Sockets are bound already: other addresses cannot be had without losing what waits in them. */
+static bool same_bind(const struct bind *wanted, const struct bind *is)
+{
+	return (!wanted->v4.family || !memcmp(&wanted->v4, &is->v4, sizeof(is->v4))) &&
+		(!wanted->v6.family || !memcmp(&wanted->v6, &is->v6, sizeof(is->v6))) &&
+		(!wanted->device[0] || !strcmp(wanted->device, is->device));
+}
+
+static int take_tun(const struct options *o, struct handover_tunnel *t, unsigned *ret_workers,
+	struct tun **ret)
+{
+	unsigned wanted = o->workers ? o->workers : default_workers(), queues;
+	int r = tun_adopt(t->tun, t->n_tun, o->without, ret);
+
+	if (r < 0) {
+		log_error("cannot take over %s: its interface: %s", o->name, strerror(-r));
+		return r;
+	}
+	for (unsigned i = 0; i < t->n_tun; i++)
+		t->tun[i] = -1;
+	queues = tun_prepare_queues(*ret, wanted);
+	if (queues < wanted)
+		log_info("tun: the interface has no queues for more workers: workers=%u", queues);
+	*ret_workers = min(wanted, queues);
+	/* The same program as before, or a newer one; until now it may have had one queue. */
+	if (*ret_workers > 1 && !(o->without & FAST_PATH_TUN_STEERING))
+		(void)steering_attach((*ret)->queues[0].fd);
+	return 0;
+}
+
+/*
+ * What the daemon has that serves the name.  It goes on until daemon_take_over(), and if that is
+ * never reached.
+ */
+static int prepare_take(const struct options *o, struct handover_take **ret, struct listener *l,
+	unsigned *ret_workers, struct tun **ret_tun)
+{
+	struct handover_tunnel *t;
+	int r = handover_take_begin(o->name, ret);
+
+	if (r < 0)
+		return r;
+	t = handover_take_tunnel(*ret);
+	if (!same_namespace_as(t->uapi_fd)) {
+		log_error("cannot take over %s: it runs in another network namespace: start the new one there",
+			o->name);
+		return -EXDEV;
+	}
+	if (!same_bind(&o->bind, &t->bind)) {
+		log_error("cannot take over %s: it is bound elsewhere than --bind-address and "
+			  "--bind-device say: leave them out, or restart it", o->name);
+		return -EADDRNOTAVAIL;
+	}
+	r = take_tun(o, t, ret_workers, ret_tun);
+	if (r < 0)
+		return r;
+	l->fd = t->uapi_fd;
+	l->ctl_fd = t->ctl_fd;
+	l->foreign = true;
+	t->uapi_fd = t->ctl_fd = -1;
+	return 0;
+}
+
+static int prepare(const struct options *o, const struct environment *env, const struct notify *n,
+	struct handover_take **take, struct listener *l, unsigned *workers, struct tun **tun)
+{
+	int r;
+
+	if (o->replace) {
+		snprintf(l->name, sizeof(l->name), "%s", o->name);
+		return prepare_take(o, take, l, workers, tun);
+	}
+	r = get_tun(o, env, n, tun);
+	if (r < 0)
+		return r;
+	*workers = (*tun)->n_queues;
+	snprintf(l->name, sizeof(l->name), "%s", (*tun)->name);
+	return 0;
+}
+
 static int serve(const struct options *o, const struct environment *env, const struct notify *n)
 {
+	cleanup(handover_take_freep) struct handover_take *take = NULL;
 	cleanup(tun_freep) struct tun *tun = NULL;
 	cleanup(listener_remove) struct listener listener = {.fd = -1, .ctl_fd = -1};
 	cleanup(daemon_freep) struct daemon *d = NULL;
 	struct daemon_config config;
+	unsigned workers = 0;
 	char prefix[64];
 	int ready_fd = -1, r;
 
@@ -182,17 +274,18 @@ static int serve(const struct options *o, const struct environment *env, const s
 		log_error("cannot hold signals: %s", strerror(-r));
 		return r;
 	}
-	r = get_tun(o, env, n, &tun);
+	r = prepare(o, env, n, &take, &listener, &workers, &tun);
 	if (r < 0)
 		return r;
-	snprintf(listener.name, sizeof(listener.name), "%s", tun->name);
 	snprintf(prefix, sizeof(prefix), "ginnel-wg(%s)", listener.name);
 	log_open(prefix, env->log_level);
 	log_without(o->without);
-	r = get_uapi(env, listener.name, &listener.fd);
-	if (r < 0)
-		return r;
-	listener.ctl_fd = get_ctl(listener.name);
+	if (!take) {
+		r = get_uapi(env, listener.name, &listener.fd);
+		if (r < 0)
+			return r;
+		listener.ctl_fd = get_ctl(listener.name);
+	}
 	if (!o->foreground && !env->foreground) {
 		r = process_daemonise(&ready_fd);
 		if (r < 0) {
@@ -218,7 +311,8 @@ static int serve(const struct options *o, const struct environment *env, const s
 	}
 	config = (struct daemon_config){
 		.tun = steal(tun), .uapi_fd = listener.fd, .ctl_fd = listener.ctl_fd,
-		.name = listener.name, .without = o->without, .bind = o->bind};
+		.name = listener.name, .workers = workers, .without = o->without,
+		.bind = o->bind, .take = take};
 	listener.fd = listener.ctl_fd = -1;
 	r = daemon_new(&config, &d);
 	if (r < 0)
@@ -228,9 +322,14 @@ static int serve(const struct options *o, const struct environment *env, const s
 		log_error("cannot filter system calls: %s", strerror(-r));
 		return r;
 	}
+	r = take ? daemon_take_over(d) : 0;
+	if (r < 0)
+		return r;
 	process_ready(ready_fd, env->log_level_set);
 	notify_say(n, "READY=1\nSTATUS=Serving the interface %s", listener.name);
 	r = daemon_run(d);
+	if (r > 0)
+		return 0;
 	notify_say(n, "STOPPING=1");
 	if (r < 0)
 		log_error("cannot go on: %s", strerror(-r));

@@ -73,6 +73,8 @@ static const struct cmd_option rows[] = {
 		.help = "listen on this address only, and not in the other family unless that has one too"},
 	{"bind-device", .metavar = "DEVICE", .each = set_bind_device,
 		.help = "send and receive by this network device only; a VRF is one"},
+	{"replace", .value = VALUE_BOOL_AT(options, replace),
+		.help = "take over the interface and all sessions from the daemon that serves it"},
 	{"version", .value = VALUE_BOOL_AT(options, version), .help = "print the version"},
 };
 
@@ -170,10 +172,11 @@ static int check_variable(int argc, char *argv[], FILE *err)
 	r = parse_line(&cmd, argc, argv, &o, &call, err);
 	if (r < 0)
 		return r;
-	if (call.help || o.version || call.n_operands) {
+	if (call.help || o.version || o.replace || call.n_operands) {
 		fprintf(err, "%s: it can hold options for the tunnel only, not %s\n", cmd.name,
 			call.help	? "--help"
 			: o.version	? "--version"
+			: o.replace	? "--replace"
 					: "operands; give the interface's name on the command line");
 		return -EINVAL;
 	}

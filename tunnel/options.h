@@ -24,6 +24,7 @@ ENUM_DECLARE(options_action, OPTIONS_ACTION_LIST);
 struct options {
 	bool			 foreground;
 	bool			 version;
+	bool			 replace;	/* take over from the daemon that serves the name */
 	unsigned		 workers;	/* 0: one for each processor */
 	unsigned		 without;	/* pieces of the fast path: FAST_PATH_... */
 	struct bind		 bind;

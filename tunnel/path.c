@@ -45,6 +45,7 @@ struct source {
 	_Atomic unsigned	 owner;		/* [a] number of the worker; written by its owner */
 	uint64_t		 busy_ns;	/* of the owner's window; owned */
 	uint32_t		 overflows;	/* of the socket, as far as they are counted; owned */
+	bool			 inherited;	/* what it says first is another daemon's, and counted; owned */
 };
 
 struct worker {
@@ -412,6 +413,10 @@ static void receive_run(struct worker *w, const struct udp_run *run)
 /* The kernel says with what it could keep how much there was no room for. */
 static void count_overflows(struct worker *w, struct source *s, const struct udp_run *run)
 {
+	if (unlikely(s->inherited)) {
+		s->inherited = false;
+		s->overflows = run->overflows;
+	}
 	if (likely(run->overflows == 0 || run->overflows == s->overflows))
 		return;
 	wg_tap_drop(w->wg, WG_DROP_RECEIVE_FULL, run->overflows - s->overflows,
@@ -641,21 +646,42 @@ static int worker_start(struct path *p, unsigned i)
 	return thread_start(w);
 }
 
-/* Those of the sockets have no descriptor yet. */
+/* None has a descriptor yet. */
 static void make_sources(struct path *p)
 {
-	p->n_sources = 3 * p->n;
+	p->n_sources = array_size(p->sources);
 	for (unsigned i = 0; i < p->n_sources; i++) {
-		p->sources[i].tun = i < p->n ? &p->config.tun->queues[i] : NULL;
-		p->sources[i].fd = i < p->n ? p->sources[i].tun->fd : -1;
-		atomic_init(&p->sources[i].owner, p->balanced ? 0 : i % p->n);
+		unsigned pair = i < TUN_QUEUES_MAX ? i : (i - TUN_QUEUES_MAX) % UDP_WORKERS_MAX;
+
+		p->sources[i].tun = i < TUN_QUEUES_MAX ? &p->config.tun->queues[i] : NULL;
+		p->sources[i].fd = -1;
+		atomic_init(&p->sources[i].owner, p->balanced ? 0 : pair % p->n);
+	}
+}
+
+/* There may be more of them than workers: from a daemon that had more. */
+static void set_sources(struct path *p, const struct udp *udp)
+{
+	const struct tun *t = p->config.tun;
+
+	for (unsigned i = 0; i < TUN_QUEUES_MAX; i++)
+		p->sources[i].fd = i < t->n_queues && !t->queues[i].shared ? t->queues[i].fd : -1;
+	for (unsigned i = 0; i < UDP_WORKERS_MAX; i++) {
+		struct source *v4 = &p->sources[TUN_QUEUES_MAX + i], *v6 = v4 + UDP_WORKERS_MAX;
+
+		v4->fd = udp && i < udp->n_queues ? udp->queues[i].fd4 : -1;
+		v6->fd = udp && i < udp->n_queues ? udp->queues[i].fd6 : -1;
+		if (udp == p->udp)
+			continue;
+		v4->overflows = v6->overflows = 0;
+		v4->inherited = v6->inherited = udp && udp->adopted;
 	}
 }
 
 int path_new(const struct path_config *config, struct path **ret)
 {
 	cleanup(path_freep) struct path *p = NULL;
-	unsigned n = config->tun->n_queues;
+	unsigned n = config->workers;
 	sigset_t all, old;
 	int r = 0;
 
@@ -720,12 +746,8 @@ void path_pause(struct path *p)
 void path_resume(struct path *p, struct udp *udp)
 {
 	pthread_mutex_lock(&p->lock);
+	set_sources(p, udp);
 	p->udp = udp;
-	for (unsigned i = 0; i < p->n; i++) {
-		p->sources[p->n + i].fd = udp ? udp->queues[i].fd4 : -1;
-		p->sources[2 * p->n + i].fd = udp ? udp->queues[i].fd6 : -1;
-		p->sources[p->n + i].overflows = p->sources[2 * p->n + i].overflows = 0;
-	}
 	p->paused = false;
 	atomic_store_explicit(&p->interrupt, false, memory_order_release);
 	pthread_cond_broadcast(&p->changed);

@@ -17,8 +17,9 @@
 struct path;
 
 struct path_config {
-	struct wg_device	*device;	/* with tun->n_queues workers */
-	struct tun		*tun;
+	struct wg_device	*device;
+	struct tun		*tun;		/* with a queue for each worker, by the first path_resume() */
+	unsigned		workers;	/* as many as the device has */
 	unsigned		without;	/* FAST_PATH_BALANCE */
 	void			(*tun_gone)(void *arg); /* [any worker], once or more: the device was deleted */
 	void			*arg;
@@ -42,7 +43,7 @@ static inline void path_freep(struct path **p)
 void path_pause(struct path *p);
 
 /*
- * path_resume(p, udp): go on with these sockets, one queue per worker; NULL: the link is down,
+ * path_resume(p, udp): go on with these sockets, one queue per worker or more; NULL: the link is down,
  * nothing moves.
  */
 void path_resume(struct path *p, struct udp *udp);

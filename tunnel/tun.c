@@ -110,7 +110,8 @@ int tun_open(const char *name, unsigned queues, unsigned without, struct tun **r
 {
 	cleanup(tun_freep) struct tun *t = NULL;
 	struct ifreq ifr = {0};
-	int flags = IFF_TUN | IFF_NO_PI, r;
+	/* Also with one queue: who takes over may want more. */
+	int flags = IFF_TUN | IFF_NO_PI | IFF_MULTI_QUEUE, r;
 
 	if (queues < 1 || queues > TUN_QUEUES_MAX)
 		return -EINVAL;
@@ -122,8 +123,6 @@ int tun_open(const char *name, unsigned queues, unsigned without, struct tun **r
 	t->vnet_hdr = !(without & FAST_PATH_TUN_VNET);
 	if (t->vnet_hdr)
 		flags |= IFF_VNET_HDR;
-	if (queues > 1)
-		flags |= IFF_MULTI_QUEUE;
 	memcpy(ifr.ifr_name, name, strlen(name));
 	for (unsigned i = 0; i < queues; i++) {
 		struct tun_queue *q = &t->queues[i];
@@ -218,6 +217,72 @@ int tun_adopt(const int fds[], unsigned n, unsigned without, struct tun **ret)
 	return 0;
 }
 
+/* Are both descriptors of one network namespace? */
+static bool same_namespace(int a, int b)
+{
+	struct stat x, y;
+
+	return !fstat(a, &x) && !fstat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+unsigned tun_prepare_queues(struct tun *t, unsigned n)
+{
+	struct ifreq ifr = {0};
+
+	if (n <= t->n_queues)
+		return t->n_queues;
+	if (ioctl_errno(t->queues[0].fd, TUNGETIFF, &ifr) < 0 || !(ifr.ifr_flags & IFF_MULTI_QUEUE))
+		return t->n_queues;
+	while (t->n_queues + t->n_spare < min(n, (unsigned)TUN_QUEUES_MAX)) {
+		struct tun_queue *q = &t->queues[t->n_queues + t->n_spare];
+
+		q->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+		if (q->fd < 0) {
+			log_info("tun: no more queues: %s", strerror(errno));
+			break;
+		}
+		t->n_spare++;
+	}
+	return t->n_queues + t->n_spare;
+}
+
+/*
+ * By its name.  Where there is none of that name the kernel would make a new device: in another
+ * namespace, or on a kernel that does not say where it is, there are no more queues.
+ */
+static int attach_queue(const struct tun *t, int fd)
+{
+	cleanup(close_fd) int there = ioctl(t->queues[0].fd, TUNGETDEVNETNS);
+	cleanup(close_fd) int any = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	cleanup(close_fd) int here = ioctl(any, SIOCGSKNS);
+	struct ifreq ifr = {0};
+	int r = ioctl_errno(t->queues[0].fd, TUNGETIFF, &ifr);
+
+	if (r < 0)
+		return r;
+	if (there < 0 || here < 0 || !same_namespace(here, there))
+		return -EXDEV;
+	ifr.ifr_flags = (short)(IFF_TUN | IFF_NO_PI | IFF_MULTI_QUEUE |
+		(t->vnet_hdr ? IFF_VNET_HDR : 0));
+	return ioctl_errno(fd, TUNSETIFF, &ifr);
+}
+
+void tun_attach_queues(struct tun *t)
+{
+	for (; t->n_spare; t->n_spare--) {
+		struct tun_queue *q = &t->queues[t->n_queues++];
+		int r = attach_queue(t, q->fd);
+
+		q->vnet_hdr = t->vnet_hdr;
+		if (r >= 0)
+			continue;
+		log_info("tun: a worker has no queue of its own: %s", strerror(-r));
+		close_fd(&q->fd);
+		q->fd = fcntl(t->queues[0].fd, F_DUPFD_CLOEXEC, 0);
+		q->shared = true;
+	}
+}
+
 unsigned tun_join_flags(const struct tun *t)
 {
 	return t->join;
@@ -253,12 +318,13 @@ int tun_set_mtu(const char *name, unsigned mtu)
 	return mtu_ioctl(name, SIOCSIFMTU, &value);
 }
 
-/* Are both descriptors of one network namespace? */
-static bool same_namespace(int a, int b)
+bool same_namespace_as(int other)
 {
-	struct stat x, y;
+	cleanup(close_fd) int any = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	cleanup(close_fd) int here = ioctl(any, SIOCGSKNS);
+	cleanup(close_fd) int there = ioctl(other, SIOCGSKNS);
 
-	return !fstat(a, &x) && !fstat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+	return here < 0 || there < 0 || same_namespace(here, there);
 }
 
 int tun_set_own_mtu(const struct tun *t, unsigned mtu)

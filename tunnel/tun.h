@@ -21,11 +21,13 @@
 struct tun_queue {
 	int	fd;		/* [I] non-blocking; poll it for POLLIN; POLLERR: the device is gone */
 	bool	vnet_hdr;	/* [I] */
+	bool	shared;		/* [I] ${fd} is one more name of the first queue: for writing only */
 };
 
 struct tun {
 	char			name[IFNAMSIZ];	/* [I] as it was at the start; the device may be renamed */
 	unsigned		n_queues;	/* [I] */
+	unsigned		n_spare;	/* behind them, opened and not attached yet */
 	bool			vnet_hdr;	/* [I] */
 	unsigned		offloads;	/* [I] TUN_F_CSUM | TUN_F_TSO4 ... that the device has on */
 	unsigned		join;		/* [I] tun_join_flags() */
@@ -51,6 +53,15 @@ int tun_open(const char *name, unsigned queues, unsigned without, struct tun **r
  */
 int tun_adopt(const int fds[], unsigned n, unsigned without, struct tun **ret);
 
+/*
+ * An adopted device gets more queues in two steps, for as soon as there is another one the kernel
+ * puts packets into it.  tun_prepare_queues(t, n): open what lacks to ${n}; how many queues it can
+ * have in the end: fewer where it was made with one.  tun_attach_queues(t): they are there; one
+ * that cannot be had shares the first.
+ */
+unsigned tun_prepare_queues(struct tun *t, unsigned n);
+void tun_attach_queues(struct tun *t);
+
 /* tun_free(t): close the queues; the device vanishes unless it is persistent. */
 void tun_free(struct tun *t);
 static inline void tun_freep(struct tun **t)
@@ -75,6 +86,9 @@ int tun_mtu(const char *name, unsigned *ret);
  * one and we have no CAP_SYS_ADMIN.
  */
 int tun_set_own_mtu(const struct tun *t, unsigned mtu);
+
+/* same_namespace_as(socket): it was made in the network namespace that we are in, as far as can be told. */
+bool same_namespace_as(int socket);
 
 /*
  * tun_read(q, buf, size): one packet with its virtio header in front, > VNET_HDR_LEN.  -EAGAIN:

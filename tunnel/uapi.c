@@ -892,6 +892,34 @@ void uapi_written(struct uapi_client *c, size_t n)
 	advance(c);
 }
 
+int uapi_client_pack(struct uapi_client *c, struct buf *in, struct buf *out)
+{
+	const uint8_t *data;
+	size_t len;
+
+	if (c->swallowing)
+		return -EMSGSIZE;
+	while ((len = uapi_output(c, &data))) {
+		if (buf_put(out, data, len) < 0)
+			return out->error;
+		uapi_written(c, len);
+	}
+	return c->in.len ? buf_put(in, c->in.data + c->in_at, c->in.len - c->in_at) : 0;
+}
+
+int uapi_client_answer(struct uapi_client *c, const void *data, size_t len)
+{
+	buf_done(&c->out);
+	c->out = buf_of_max(max((size_t)OUTPUT_MAX, len));
+	c->out_at = 0;
+	return buf_put(&c->out, data, len);
+}
+
+void uapi_client_end(struct uapi_client *c)
+{
+	c->ended = true;
+}
+
 bool uapi_ended(const struct uapi_client *c)
 {
 	return c->ended && !answering(c);

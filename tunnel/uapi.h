@@ -20,6 +20,8 @@
 
 #include "wg/device.h"
 
+#include "base/buf.h"
+
 #define UAPI_REQUEST_MAX (64u << 20)
 #define UAPI_BUFFERED_MAX ((size_t)4 * UAPI_REQUEST_MAX)
 #define UAPI_LINE_MAX 1024
@@ -100,6 +102,19 @@ size_t uapi_output(struct uapi_client *c, const uint8_t **ret);
  * all are.
  */
 void uapi_written(struct uapi_client *c, size_t n);
+
+/*
+ * A client goes on in another process.  uapi_client_pack(c, in, out): append the whole answers to
+ * all that it has asked, and what it sent of a request that is not complete.  ${c} is then to be
+ * given its answer back, or freed.  0; -EMSGSIZE or the buffers' errors: it cannot go along.
+ */
+int uapi_client_pack(struct uapi_client *c, struct buf *in, struct buf *out);
+
+/* uapi_client_answer(c, data, len): of a client that has no answer waiting.  0 or -ENOMEM. */
+int uapi_client_answer(struct uapi_client *c, const void *data, size_t len);
+
+/* uapi_client_end(c): no more requests: closed when the answer was taken. */
+void uapi_client_end(struct uapi_client *c);
 
 /*
  * uapi_ended(c): close the connection: an unknown operation was met, and every answer before it was

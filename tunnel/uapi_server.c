@@ -35,6 +35,7 @@ struct uapi_server {
 	int			 spare_fd;	/* given up to be able to accept when there is no other descriptor left */
 	TAILQ_HEAD(, client)	 clients;	/* the one silent longest first */
 	unsigned		 n_clients;
+	bool			 left;		/* the file is another process's now */
 	void			(*gone)(void *arg);
 	void			*arg;
 };
@@ -168,7 +169,7 @@ static void client_ready(struct loop_source *source, uint32_t events)
 	client_write(c);
 }
 
-static void add_client(struct uapi_server *s, int fd)
+static struct client *add_client(struct uapi_server *s, int fd)
 {
 	struct client *c;
 
@@ -178,7 +179,7 @@ static void add_client(struct uapi_server *s, int fd)
 	if (!c || uapi_client_new(s->uapi, &c->uapi) < 0) {
 		free(c);
 		close(fd);
-		return;
+		return NULL;
 	}
 	c->server = s;
 	c->source.fd = fd;
@@ -186,8 +187,76 @@ static void add_client(struct uapi_server *s, int fd)
 	c->waiting = EPOLLIN;
 	TAILQ_INSERT_TAIL(&s->clients, c, entry);
 	s->n_clients++;
-	if (loop_add(s->loop, &c->source, EPOLLIN) < 0)
+	if (loop_add(s->loop, &c->source, EPOLLIN) < 0) {
 		close_client(c);
+		return NULL;
+	}
+	return c;
+}
+
+/* ---- clients that go on in another process ---- */
+
+#define PACKED_MAX (UAPI_BUFFERED_MAX + ((size_t)1 << 30))
+
+static int pack(struct client *c, int (*give)(void *arg, const struct uapi_packed *c), void *arg)
+{
+	struct uapi_packed p = {
+		.fd = c->source.fd, .in = buf_of_max(PACKED_MAX), .out = buf_of_max(PACKED_MAX)};
+	int r = uapi_client_pack(c->uapi, &p.in, &p.out), given = 0;
+
+	if (r == 0) {
+		p.ended = uapi_ended(c->uapi);
+		given = give(arg, &p);
+		r = p.out.len ? uapi_client_answer(c->uapi, p.out.data, p.out.len) : 0;
+	}
+	if (r < 0)
+		close_client(c);
+	else if (p.out.len || p.ended)
+		wait_for(c, EPOLLOUT);
+	buf_done(&p.in);
+	buf_done(&p.out);
+	return given;
+}
+
+int uapi_server_pack(
+	struct uapi_server *s, int (*give)(void *arg, const struct uapi_packed *c), void *arg)
+{
+	struct client *c, *next;
+	int r = 0;
+
+	for (c = TAILQ_FIRST(&s->clients); c && r >= 0; c = next) {
+		next = TAILQ_NEXT(c, entry);
+		r = pack(c, give, arg);
+	}
+	return r;
+}
+
+void uapi_server_adopt(struct uapi_server *s, const struct uapi_packed *p)
+{
+	struct client *c = add_client(s, p->fd);
+	int r;
+
+	if (!c)
+		return;
+	r = p->out.len ? uapi_client_answer(c->uapi, p->out.data, p->out.len) : 0;
+	if (r == 0 && p->in.len)
+		r = uapi_feed(c->uapi, p->in.data, p->in.len);
+	if (p->ended)
+		uapi_client_end(c->uapi);
+	if (r < 0)
+		close_client(c);
+	else
+		client_write(c);
+}
+
+int uapi_server_listener(const struct uapi_server *s)
+{
+	return s->listener.fd;
+}
+
+void uapi_server_leave(struct uapi_server *s)
+{
+	s->left = true;
 }
 
 /* ---- the server ---- */
@@ -396,7 +465,7 @@ void uapi_server_free(struct uapi_server *s)
 		close_client(TAILQ_FIRST(&s->clients));
 	loop_remove(s->loop, &s->listener);
 	loop_remove(s->loop, &s->watch);
-	if (local_file_is(s->path, &s->file))
+	if (!s->left && local_file_is(s->path, &s->file))
 		unlink(s->path);
 	close(s->listener.fd);
 	server_freep(&s);

@@ -51,6 +51,29 @@ struct uapi_server_config {
  */
 int uapi_server_new(const struct uapi_server_config *config, struct uapi_server **ret);
 
+/* A client on its way to another process. */
+struct uapi_packed {
+	int		fd;
+	struct buf	in, out;	/* not looked at yet; not sent yet */
+	bool		ended;		/* closed once ${out} is sent */
+};
+
+/*
+ * uapi_server_pack(s, give, arg): show every client to ${give}, which borrows it; they stay here
+ * until the server is freed, and are served on if it is not.  Who cannot be packed is closed.
+ * Stops with the first negative errno of ${give} and returns it; else 0.
+ */
+int uapi_server_pack(struct uapi_server *s, int (*give)(void *arg, const struct uapi_packed *c), void *arg);
+
+/* uapi_server_adopt(s, c): goes on with that client; ${c}->fd is the server's from now on. */
+void uapi_server_adopt(struct uapi_server *s, const struct uapi_packed *c);
+
+/* uapi_server_listener(s): the listening socket, borrowed. */
+int uapi_server_listener(const struct uapi_server *s);
+
+/* uapi_server_leave(s): another process has the socket: its file stays when the server is freed. */
+void uapi_server_leave(struct uapi_server *s);
+
 /*
  * uapi_server_free(s): closes the clients, removes the file if it still is ours.  NULL is allowed.
  */

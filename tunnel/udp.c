@@ -3,6 +3,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/rtnetlink.h>
 #include <netinet/udp.h>
 #include <poll.h>
@@ -117,11 +118,23 @@ static uint32_t device_of(int fd)
 	return (uint32_t)ifindex;
 }
 
+static bool has_gso(int fd, const struct udp_config *config)
+{
+	int segment;
+	socklen_t len = sizeof(segment);
+	int r = getsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment, &len);
+
+	if (r < 0)
+		fast_path_fell_back(FAST_PATH_UDP_GSO, FAST_PATH_KERNEL, errno);
+	return r == 0 && !(config->without & FAST_PATH_UDP_GSO);
+}
+
 /*
  * One socket per worker.  The first is bound like anybody's, so that a port in use is refused; only
  * then does it allow the others beside it.
  */
-static int open_family(struct udp *u, int family, const struct udp_config *config, uint16_t *port)
+static int open_family(struct udp *u, int family, const struct udp_config *config, unsigned first,
+	uint16_t *port)
 {
 	union sockaddr_any a;
 	socklen_t len = family == AF_INET6 ? sizeof(a.in6) : sizeof(a.in);
@@ -129,11 +142,9 @@ static int open_family(struct udp *u, int family, const struct udp_config *confi
 
 	if (r < 0)
 		return r;
-	for (unsigned i = 0; i < config->workers; i++) {
+	for (unsigned i = first; i < config->workers; i++) {
 		struct udp_queue *q = &u->queues[i];
 		int *fd = family == AF_INET6 ? &q->fd6 : &q->fd4;
-		int segment;
-		socklen_t segment_len = sizeof(segment);
 
 		*fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
 		/* A family that a container or a policy forbids is as good as missing. */
@@ -141,11 +152,7 @@ static int open_family(struct udp *u, int family, const struct udp_config *confi
 			return errno == EPERM || errno == EACCES || errno == EPROTONOSUPPORT
 				? -EAFNOSUPPORT
 				: -errno;
-		r = getsockopt(*fd, IPPROTO_UDP, UDP_SEGMENT, &segment, &segment_len);
-		if (r < 0)
-			fast_path_fell_back(FAST_PATH_UDP_GSO, FAST_PATH_KERNEL, errno);
-		*(family == AF_INET6 ? &q->gso6 : &q->gso4) =
-			r == 0 && !(config->without & FAST_PATH_UDP_GSO);
+		*(family == AF_INET6 ? &q->gso6 : &q->gso4) = has_gso(*fd, config);
 		r = set_options(*fd, family, config);
 		if (r == 0 && i > 0)
 			r = set_int(*fd, SOL_SOCKET, SO_REUSEPORT, 1);
@@ -168,7 +175,7 @@ static int open_family(struct udp *u, int family, const struct udp_config *confi
 
 static void close_family(struct udp *u, int family)
 {
-	for (unsigned i = 0; i < u->n_queues; i++) {
+	for (unsigned i = 0; i < u->room; i++) {
 		int *fd = family == AF_INET6 ? &u->queues[i].fd6 : &u->queues[i].fd4;
 
 		close_fd(fd);
@@ -222,32 +229,58 @@ static void open_routes(struct udp_queue *q, const struct udp *u, unsigned witho
 		no_route_query(q, errno);
 }
 
+static struct udp *udp_new(const struct udp_config *config, unsigned room)
+{
+	struct udp *u = calloc(1, sizeof(*u) + room * sizeof(u->queues[0]));
+
+	if (!u)
+		return NULL;
+	fast_path_tried_again(FAST_PATH_UDP_GSO | FAST_PATH_UDP_GRO);
+	u->mark = config->mark;
+	u->room = room;
+	u->control.routes_fd = -1;
+	for (unsigned i = 0; i < u->room; i++)
+		u->queues[i].fd4 = u->queues[i].fd6 = u->queues[i].routes_fd = -1;
+	return u;
+}
+
+/* The sockets are there: what else it takes to send. */
+static void finish(struct udp *u, const struct udp_config *config)
+{
+	const struct udp_queue *first = &u->queues[0];
+	unsigned max_segments = probe_max_segments();
+
+	fast_path_tried_again(FAST_PATH_ROUTE_QUERY);
+	if (config->bind.device[0])
+		u->device_ifindex = device_of(first->fd4 < 0 ? first->fd6 : first->fd4);
+	for (unsigned i = 0; i < u->room; i++) {
+		u->queues[i].max_segments = max_segments;
+		open_routes(&u->queues[i], u, config->without);
+	}
+	u->control = u->queues[0];
+	open_routes(&u->control, u, config->without);
+}
+
 int udp_open(const struct udp_config *config, struct udp **ret)
 {
 	cleanup(udp_freep) struct udp *u = NULL;
-	unsigned max_segments;
 	int r4 = 0, r6 = 0;
 
 	if (config->workers < 1 || config->workers > UDP_WORKERS_MAX)
 		return -EINVAL;
-	u = calloc(1, sizeof(*u) + config->workers * sizeof(u->queues[0]));
+	u = udp_new(config, config->workers);
 	if (!u)
 		return -ENOMEM;
-	fast_path_tried_again(FAST_PATH_UDP_GSO | FAST_PATH_UDP_GRO);
 	u->n_queues = config->workers;
-	u->mark = config->mark;
-	u->control.routes_fd = -1;
-	for (unsigned i = 0; i < u->n_queues; i++)
-		u->queues[i].fd4 = u->queues[i].fd6 = u->queues[i].routes_fd = -1;
 
 	for (unsigned tries = 0; tries < PORT_TRIES; tries++) {
 		u->port = config->port;
-		r4 = open_family(u, AF_INET, config, &u->port);
+		r4 = open_family(u, AF_INET, config, 0, &u->port);
 		if (r4 < 0)
 			close_family(u, AF_INET);
 		if (r4 < 0 && !family_is_missing(&config->bind, AF_INET, r4))
 			return r4;
-		r6 = open_family(u, AF_INET6, config, &u->port);
+		r6 = open_family(u, AF_INET6, config, 0, &u->port);
 		if (r6 < 0)
 			close_family(u, AF_INET6);
 		if (r6 == -EADDRINUSE && config->port == 0) {
@@ -262,24 +295,93 @@ int udp_open(const struct udp_config *config, struct udp **ret)
 		return -EAFNOSUPPORT;
 	if (bind_listens(&config->bind, r4 < 0 ? AF_INET : AF_INET6) && (r4 < 0 || r6 < 0))
 		log_info("udp: no %s here: %s", r4 < 0 ? "IPv4" : "IPv6", strerror(r4 < 0 ? -r4 : -r6));
-	if (config->bind.device[0])
-		u->device_ifindex = device_of(r4 < 0 ? u->queues[0].fd6 : u->queues[0].fd4);
-
-	fast_path_tried_again(FAST_PATH_ROUTE_QUERY);
-	max_segments = probe_max_segments();
-	for (unsigned i = 0; i < u->n_queues; i++) {
-		u->queues[i].max_segments = max_segments;
-		open_routes(&u->queues[i], u, config->without);
-	}
-	/* Not the whole queue: tables that nobody has written to take no memory. */
-	u->control.fd4 = u->queues[0].fd4;
-	u->control.fd6 = u->queues[0].fd6;
-	u->control.gso4 = u->queues[0].gso4;
-	u->control.gso6 = u->queues[0].gso6;
-	u->control.max_segments = max_segments;
-	open_routes(&u->control, u, config->without);
+	finish(u, config);
 	*ret = steal(u);
 	return 0;
+}
+
+/* ---- from another process ---- */
+
+static int adopt_family(int fd, int family, const struct udp_config *config, bool *ret_gso)
+{
+	union sockaddr_any a = {0};
+	socklen_t len = sizeof(a), type_len = sizeof(int);
+	int type, gro = !(config->without & FAST_PATH_UDP_GRO);
+
+	if (getsockname(fd, &a.any, &len) < 0 ||
+		getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) < 0)
+		return -errno;
+	if (a.any.sa_family != family || type != SOCK_DGRAM)
+		return -EBADF;
+	(void)set_int(fd, IPPROTO_UDP, UDP_GRO, gro);
+	*ret_gso = has_gso(fd, config);
+	return 0;
+}
+
+int udp_adopt(const struct udp_config *config, const int fd4[], const int fd6[], unsigned n,
+	struct udp **ret)
+{
+	cleanup(udp_freep) struct udp *u = NULL;
+	int r = 0;
+
+	if (config->workers < 1 || config->workers > UDP_WORKERS_MAX || n < 1 || n > UDP_WORKERS_MAX)
+		return -EINVAL;
+	u = udp_new(config, max(n, config->workers));
+	if (!u)
+		return -ENOMEM;
+	for (unsigned i = 0; r == 0 && i < n; i++) {
+		struct udp_queue *q = &u->queues[i];
+
+		r = fd4[i] >= 0 ? adopt_family(fd4[i], AF_INET, config, &q->gso4) : 0;
+		if (r == 0 && fd6[i] >= 0)
+			r = adopt_family(fd6[i], AF_INET6, config, &q->gso6);
+	}
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < n; i++) {
+		u->queues[i].fd4 = fd4[i];
+		u->queues[i].fd6 = fd6[i];
+	}
+	u->port = config->port;
+	u->adopted = true;
+	u->n_queues = n;
+	finish(u, config);
+	*ret = steal(u);
+	return 0;
+}
+
+static void grow_family(struct udp *u, int family, const struct udp_config *config, unsigned first)
+{
+	const struct udp_queue *q0 = &u->queues[0];
+	int fd = family == AF_INET6 ? q0->fd6 : q0->fd4;
+	uint16_t port = u->port;
+	int r;
+
+	if (fd < 0)
+		return;
+	r = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	r = r < 0 ? r : open_family(u, family, config, first, &port);
+	if (r >= 0)
+		return;
+	log_error("udp: no socket for each worker: %s", strerror(-r));
+	for (unsigned i = first; i < config->workers; i++) {
+		struct udp_queue *q = &u->queues[i];
+		int *into = family == AF_INET6 ? &q->fd6 : &q->fd4;
+
+		close_fd(into);
+		*into = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	}
+}
+
+void udp_grow(struct udp *u, const struct udp_config *config)
+{
+	unsigned first = u->n_queues;
+
+	if (first >= config->workers)
+		return;
+	grow_family(u, AF_INET, config, first);
+	grow_family(u, AF_INET6, config, first);
+	u->n_queues = config->workers;
 }
 
 void udp_free(struct udp *u)
@@ -287,7 +389,7 @@ void udp_free(struct udp *u)
 	close_family(u, AF_INET);
 	close_family(u, AF_INET6);
 	close_fd(&u->control.routes_fd);
-	for (unsigned i = 0; i < u->n_queues; i++)
+	for (unsigned i = 0; i < u->room; i++)
 		close_fd(&u->queues[i].routes_fd);
 	free(u);
 }

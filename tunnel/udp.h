@@ -79,6 +79,8 @@ struct udp {
 	_Atomic unsigned	routes;		/* counts their states */
 	uint32_t		device_ifindex;	/* [I] of bind.device, when it was bound; 0: no device */
 	struct udp_queue	control;	/* the control thread's: sends by the first queue's sockets, which are not its own */
+	bool			adopted;	/* [I] made by another process */
+	unsigned		room;		/* [I] for so many queues; n_queues of them are there */
 	struct udp_queue	queues[];
 };
 
@@ -89,6 +91,22 @@ struct udp {
  * address; -ENODEV: there is no such device, or none of the name in the address.
  */
 int udp_open(const struct udp_config *config, struct udp **ret);
+/*
+ * udp_adopt(config, fd4, fd6, n, ret): sockets that udp_open() made in another process, ${n} pairs
+ * of them; -1: that family is not there.  config->port is theirs.  Owned on success.  More pairs
+ * than config->workers stay in use: packets come by each of them.
+ * -EBADF and others when one is no such socket.
+ */
+int udp_adopt(const struct udp_config *config, const int fd4[], const int fd6[], unsigned n,
+	struct udp **ret);
+
+/*
+ * udp_grow(u, config): make up what udp_adopt() found too few, one pair for each worker; from then
+ * on the kernel spreads packets over them.  A pair that cannot be had is one more name of the
+ * first.  The workers are stopped.
+ */
+void udp_grow(struct udp *u, const struct udp_config *config);
+
 void udp_free(struct udp *u);
 static inline void udp_freep(struct udp **u)
 {
