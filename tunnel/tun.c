@@ -154,11 +154,11 @@ int tun_open(const char *name, unsigned queues, unsigned without, struct tun **r
 		return r;
 	if (queues > 1 && !(without & FAST_PATH_TUN_STEERING)) {
 		r = steering_attach(t->queues[0].fd);
-		if (r < 0)
+		if (r < 0) {
 			log_info("tun: flows cannot be held to one worker, and may get out of order once: %s",
 				strerror(-r));
-		if (r < 0)
 			fast_path_fell_back(FAST_PATH_TUN_STEERING, FAST_PATH_KERNEL, -r);
+		}
 	}
 	*ret = steal(t);
 	return 0;
@@ -177,7 +177,7 @@ static int look_at(int fd, struct ifreq *ret)
 	r = process_adopt_fd(fd);
 	if (r < 0)
 		return r;
-	return ret->ifr_flags & IFF_VNET_HDR ? set_vnet_hdr_len(fd) : 0;
+	return (ret->ifr_flags & IFF_VNET_HDR) ? set_vnet_hdr_len(fd) : 0;
 }
 
 int tun_adopt(const int fds[], unsigned n, unsigned without, struct tun **ret)
