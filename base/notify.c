@@ -41,13 +41,14 @@ void notify_close(struct notify *n)
 	n->fd = -1;
 }
 
-static int send_text(const struct notify *n, char *text, size_t len, const int fds[], size_t n_fds)
+static int send_text(
+	const struct notify *n, const char *text, size_t len, const int fds[], size_t n_fds)
 {
 	union {
 		struct cmsghdr header;
 		char room[CMSG_SPACE(NOTIFY_FDS_MAX * sizeof(int))];
 	} control = {.room = {0}};
-	struct iovec iov = {.iov_base = text, .iov_len = len};
+	struct iovec iov = {.iov_base = (char *)text, .iov_len = len};
 	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
 
 	if (n->fd < 0)

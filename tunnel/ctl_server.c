@@ -1,5 +1,7 @@
 #include "tunnel/ctl_server.h"
 
+#include "tunnel/acceptor.h"
+
 #include "base/log.h"
 #include "base/local_socket.h"
 
@@ -10,7 +12,6 @@
 #include <sys/socket.h>
 
 #define FRAMES_PER_TURN 32 /* of one client, before the loop looks at others again */
-#define ACCEPTS_PER_TURN 16
 
 struct client {
 	TAILQ_ENTRY(client)		 entry;
@@ -24,12 +25,11 @@ struct client {
 
 struct ctl_server {
 	struct loop			*loop;
-	struct loop_source		 listener;
+	struct acceptor			 acceptor;
 	char				 path[LOCAL_PATH_MAX];
 	struct local_file		 file;
 	uid_t				 own;
 	bool				 left;		/* the file is another process's now */
-	int				 spare_fd;	/* given up to be able to accept when there is no other left */
 	struct buf			 frame;		/* of whichever client is served */
 	TAILQ_HEAD(, client)		 clients;	/* the one silent longest first */
 	unsigned			 n_clients;
@@ -298,41 +298,23 @@ static void add_client(struct ctl_server *s, int fd)
 		close_client(c);
 }
 
-/* No descriptor left: the newcomer is turned away, else it would wake us for ever. */
-static void turn_away(struct ctl_server *s)
+static void accepted(void *arg, int fd)
 {
-	int fd;
-
-	log_limited(LOG_LEVEL_ERROR, "ctl: a client was turned away: too many open descriptors");
-	close_fd(&s->spare_fd);
-	fd = accept4(s->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd < 0 && errno != EAGAIN && !TAILQ_EMPTY(&s->clients))
-		close_client(TAILQ_FIRST(&s->clients));
-	close_fd(&fd);
-	s->spare_fd = fcntl(s->listener.fd, F_DUPFD_CLOEXEC, 0);
+	add_client(arg, fd);
 }
 
-static void listener_ready(struct loop_source *source, uint32_t events)
+/* The one silent longest. */
+static void make_room(void *arg)
 {
-	struct ctl_server *s = container_of(source, struct ctl_server, listener);
+	struct ctl_server *s = arg;
 
-	if (events & (EPOLLHUP | EPOLLERR)) {
-		log_error("ctl: the listening socket was shut down; the tunnel goes on without");
-		loop_remove(s->loop, &s->listener);
-		return;
-	}
-	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-		int fd = accept4(s->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (!TAILQ_EMPTY(&s->clients))
+		close_client(TAILQ_FIRST(&s->clients));
+}
 
-		if (fd >= 0) {
-			add_client(s, fd);
-		} else if (errno == EMFILE || errno == ENFILE) {
-			turn_away(s);
-			return;
-		} else if (errno != ECONNABORTED && errno != EINTR) {
-			return;
-		}
-	}
+static void failed(void *arg, const char *why)
+{
+	log_error("ctl: the listening socket failed: %s; the tunnel goes on without", why);
 }
 
 /* ---- the server ---- */
@@ -354,16 +336,15 @@ int ctl_server_new(const struct ctl_server_config *config, struct ctl_server **r
 	r = local_socket_file(config->fd, s->path, &s->file);
 	if (r < 0)
 		return r;
-	s->spare_fd = fcntl(config->fd, F_DUPFD_CLOEXEC, 0);
-	if (s->spare_fd < 0)
-		return -errno;
-	s->listener.fd = config->fd;
-	s->listener.ready = listener_ready;
-	r = loop_add(s->loop, &s->listener, EPOLLIN);
-	if (r < 0) {
-		close_fd(&s->spare_fd);
+	s->acceptor = (struct acceptor){.loop = s->loop,
+		.name = "ctl",
+		.accepted = accepted,
+		.make_room = make_room,
+		.failed = failed,
+		.arg = s};
+	r = acceptor_start(&s->acceptor, config->fd);
+	if (r < 0)
 		return r;
-	}
 	*ret = steal(s);
 	return 0;
 }
@@ -375,7 +356,7 @@ void ctl_server_leave(struct ctl_server *s)
 
 int ctl_server_listener(const struct ctl_server *s)
 {
-	return s->listener.fd;
+	return s->acceptor.listener.fd;
 }
 
 void ctl_server_free(struct ctl_server *s)
@@ -384,11 +365,9 @@ void ctl_server_free(struct ctl_server *s)
 		return;
 	while (!TAILQ_EMPTY(&s->clients))
 		close_client(TAILQ_FIRST(&s->clients));
-	loop_remove(s->loop, &s->listener);
 	if (!s->left && local_file_is(s->path, &s->file))
 		unlink(s->path);
-	close(s->listener.fd);
-	close_fd(&s->spare_fd);
+	acceptor_done(&s->acceptor);
 	buf_done(&s->frame);
 	free(s);
 }

@@ -87,8 +87,8 @@ int tun_mtu(const char *name, unsigned *ret);
  */
 int tun_set_own_mtu(const struct tun *t, unsigned mtu);
 
-/* same_namespace_as(socket): it was made in the network namespace that we are in, as far as can be told. */
-bool same_namespace_as(int socket);
+/* same_namespace_as(other): the socket was made in the network namespace that we are in, as far as can be told. */
+bool same_namespace_as(int other);
 
 /*
  * tun_read(q, buf, size): one packet with its virtio header in front, > VNET_HDR_LEN.  -EAGAIN:

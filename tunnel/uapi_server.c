@@ -1,5 +1,7 @@
 #include "tunnel/uapi_server.h"
 
+#include "tunnel/acceptor.h"
+
 #include "base/log.h"
 #include "base/local_socket.h"
 
@@ -10,11 +12,9 @@
 #include <sys/inotify.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
 #include <sys/un.h>
 
 #define READ_PIECE (64u << 10)
-#define ACCEPT_PAUSE_MS 100
 #define PIECES_PER_TURN 4 /* of one client, before the loop looks at others again */
 
 struct client {
@@ -28,11 +28,10 @@ struct client {
 struct uapi_server {
 	struct loop		*loop;
 	struct uapi		*uapi;
-	struct loop_source	 listener, watch;
-	struct loop_source	 pause;		/* timer: while it runs, ${listener} is out of the loop */
+	struct acceptor		 acceptor;
+	struct loop_source	 watch;
 	char			 path[LOCAL_PATH_MAX];
 	struct local_file	 file;		/* that the socket is bound to */
-	int			 spare_fd;	/* given up to be able to accept when there is no other descriptor left */
 	TAILQ_HEAD(, client)	 clients;	/* the one silent longest first */
 	unsigned		 n_clients;
 	bool			 left;		/* the file is another process's now */
@@ -251,7 +250,7 @@ void uapi_server_adopt(struct uapi_server *s, const struct uapi_packed *p)
 
 int uapi_server_listener(const struct uapi_server *s)
 {
-	return s->listener.fd;
+	return s->acceptor.listener.fd;
 }
 
 void uapi_server_leave(struct uapi_server *s)
@@ -263,98 +262,29 @@ void uapi_server_leave(struct uapi_server *s)
 
 static void gone(struct uapi_server *s)
 {
-	loop_remove(s->loop, &s->listener);
+	acceptor_stop(&s->acceptor);
 	loop_remove(s->loop, &s->watch);
-	loop_remove(s->loop, &s->pause);
 	s->gone(s->arg);
 }
 
-static int accept_one(struct uapi_server *s)
+static void accepted(void *arg, int fd)
 {
-	int fd = accept4(s->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	add_client(s, fd);
-	return 0;
+	add_client(arg, fd);
 }
 
-static void pause_arm(struct uapi_server *s)
+/* The one silent longest. */
+static void make_room(void *arg)
 {
-	struct itimerspec t = {.it_value = {.tv_nsec = ACCEPT_PAUSE_MS * 1000000L}};
+	struct uapi_server *s = arg;
 
-	timerfd_settime(s->pause.fd, 0, &t, NULL);
+	if (!TAILQ_EMPTY(&s->clients))
+		close_client(TAILQ_FIRST(&s->clients));
 }
 
-static void pause_ready(struct loop_source *source, uint32_t events)
+static void failed(void *arg, const char *why)
 {
-	struct uapi_server *s = container_of(source, struct uapi_server, pause);
-	uint64_t expired;
-
-	if (read(source->fd, &expired, sizeof(expired)) > 0 &&
-		loop_add(s->loop, &s->listener, EPOLLIN) < 0)
-		pause_arm(s);
-}
-
-/*
- * No descriptor left: with the spare one the newcomer is taken and turned away, else it would wake
- * us for ever.
- */
-static void turn_away(struct uapi_server *s)
-{
-	int fd;
-
-	log_limited(LOG_LEVEL_ERROR, "uapi: a client was turned away: too many open descriptors");
-	close_fd(&s->spare_fd);
-	fd = accept4(s->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	/*
-	 * It was not enough, for others took it or the whole machine has none: then one of ours
-	 * goes, the one silent longest.
-	 */
-	if (fd < 0 && errno != EAGAIN) {
-		if (!TAILQ_EMPTY(&s->clients))
-			close_client(TAILQ_FIRST(&s->clients));
-		/* Not even that may help at once, and whoever waits would wake us for ever. */
-		loop_remove(s->loop, &s->listener);
-		pause_arm(s);
-	}
-	close_fd(&fd);
-	s->spare_fd = fcntl(s->listener.fd, F_DUPFD_CLOEXEC, 0);
-}
-
-static void listener_ready(struct loop_source *source, uint32_t events)
-{
-	struct uapi_server *s = container_of(source, struct uapi_server, listener);
-
-	/* Somebody who shares it shut it down: accept() would say no more than -EAGAIN. */
-	if (events & (EPOLLHUP | EPOLLERR)) {
-		log_error("uapi: the listening socket was shut down");
-		gone(s);
-		return;
-	}
-	for (int i = 0; i < 16; i++) {
-		int r = accept_one(s);
-
-		switch (-r) {
-		case 0:
-		case ECONNABORTED:
-		case EINTR:
-			continue;
-		case EMFILE:
-		case ENFILE:
-			turn_away(s);
-			return;
-		case EBADF:
-		case EINVAL:
-		case ENOTSOCK:
-		case EOPNOTSUPP:
-			log_error("uapi: the socket failed: %s", strerror(-r));
-			gone(s);
-			return;
-		default:
-			return;
-		}
-	}
+	log_error("uapi: the listening socket failed: %s", why);
+	gone(arg);
 }
 
 static void watch_ready(struct loop_source *source, uint32_t events)
@@ -399,8 +329,6 @@ static void server_freep(struct uapi_server **s)
 	if (!*s)
 		return;
 	close_fd(&(*s)->watch.fd);
-	close_fd(&(*s)->pause.fd);
-	close_fd(&(*s)->spare_fd);
 	free(*s);
 }
 
@@ -418,10 +346,13 @@ int uapi_server_new(const struct uapi_server_config *config, struct uapi_server 
 	s->gone = config->gone;
 	s->arg = config->arg;
 	TAILQ_INIT(&s->clients);
-	s->watch.fd = s->pause.fd = s->spare_fd = -1;
-	s->pause.ready = pause_ready;
-	s->listener.fd = config->fd;
-	s->listener.ready = listener_ready;
+	s->watch.fd = -1;
+	s->acceptor = (struct acceptor){.loop = s->loop,
+		.name = "uapi",
+		.accepted = accepted,
+		.make_room = make_room,
+		.failed = failed,
+		.arg = s};
 
 	/* An adopted socket may live elsewhere. */
 	if (getsockname(config->fd, (struct sockaddr *)&address, &len) < 0)
@@ -439,17 +370,11 @@ int uapi_server_new(const struct uapi_server_config *config, struct uapi_server 
 	r = watch_file(s);
 	if (r < 0)
 		return r;
-	s->spare_fd = fcntl(config->fd, F_DUPFD_CLOEXEC, 0);
-	if (s->spare_fd < 0)
-		return -errno;
-	s->pause.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (s->pause.fd < 0)
-		return -errno;
-	r = loop_add(s->loop, &s->listener, EPOLLIN);
-	r = r < 0 ? r : loop_add(s->loop, &s->watch, EPOLLIN);
-	r = r < 0 ? r : loop_add(s->loop, &s->pause, EPOLLIN);
+	r = loop_add(s->loop, &s->watch, EPOLLIN);
+	if (r < 0)
+		return r;
+	r = acceptor_start(&s->acceptor, config->fd);
 	if (r < 0) {
-		loop_remove(s->loop, &s->listener);
 		loop_remove(s->loop, &s->watch);
 		return r;
 	}
@@ -463,10 +388,9 @@ void uapi_server_free(struct uapi_server *s)
 		return;
 	while (!TAILQ_EMPTY(&s->clients))
 		close_client(TAILQ_FIRST(&s->clients));
-	loop_remove(s->loop, &s->listener);
 	loop_remove(s->loop, &s->watch);
 	if (!s->left && local_file_is(s->path, &s->file))
 		unlink(s->path);
-	close(s->listener.fd);
+	acceptor_done(&s->acceptor);
 	server_freep(&s);
 }

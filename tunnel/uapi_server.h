@@ -65,8 +65,8 @@ struct uapi_packed {
  */
 int uapi_server_pack(struct uapi_server *s, int (*give)(void *arg, const struct uapi_packed *c), void *arg);
 
-/* uapi_server_adopt(s, c): goes on with that client; ${c}->fd is the server's from now on. */
-void uapi_server_adopt(struct uapi_server *s, const struct uapi_packed *c);
+/* uapi_server_adopt(s, p): goes on with that client; ${p}->fd is the server's from now on. */
+void uapi_server_adopt(struct uapi_server *s, const struct uapi_packed *p);
 
 /* uapi_server_listener(s): the listening socket, borrowed. */
 int uapi_server_listener(const struct uapi_server *s);

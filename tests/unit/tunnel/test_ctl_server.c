@@ -403,7 +403,7 @@ static void taken_over(void)
 	close(taken_fd);
 	close(pipes[0]);
 	close(pipes[1]);
-	CHECK_EQ(open_fds(), before - 3); /* the loop, the listener, its spare; and stop() closed them */
+	CHECK_EQ(open_fds(), before - 4); /* the loop, the listener, its spare and timer; and stop() closed them */
 }
 
 static void strangers(void)

@@ -597,12 +597,14 @@ static int write_fixtures(const char *dir)
 	for (unsigned host = 0; host < 3; host++) {
 		cleanup(buf_done) struct buf stream = buf_of_max(WG_HANDOVER_MAX);
 		char path[512];
+		size_t written;
 		FILE *f;
 
 		put_stream(s, host, &stream);
 		fixture_path(dir, WG_HANDOVER_VERSION, host, path, sizeof(path));
 		f = fopen(path, "we");
-		if (!f || fwrite(stream.data, 1, stream.len, f) != stream.len || fclose(f))
+		written = f ? fwrite(stream.data, 1, stream.len, f) : 0;
+		if (!f || fclose(f) || written != stream.len)
 			return 1;
 	}
 	sim_free(s);
