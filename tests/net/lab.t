@@ -27,7 +27,7 @@ left()
 {
 	local pid
 
-	find /run -mindepth 1 ! -path '/run/lab*' ! -path /run/netns ! -path /run/wireguard
+	find /run -mindepth 1 ! -path '/run/lab*' ! -path /run/netns ! -path /run/wireguard ! -path /run/ginnel
 	ip netns list
 	ip -o link show | grep -v ' lo:'
 	for pid in $(daemons); do

@@ -317,14 +317,23 @@ def clients(p):
     same([("public_key" in many.answer()) for _ in range(50)], [True] * 50, "and one that had asked often [replace-uapi]")
     for c in (half, idle, many):
         c.close()
-    waiting = []
+    waiting, answered = [], set()
+
+    def hear():
+        c = waiting.pop(0)
+        answered.add("public_key" in c.answer())
+        c.close()
     new = Next("a", "wg1")
     while not new.took_over() and new.alive():
         c = lab.Uapi("wg1")
         c.send("get=1\n\n")
         waiting.append(c)
+        if len(waiting) > 50:  # many more than a daemon serves would have to give way to newcomers
+            hear()
         time.sleep(0.001)
-    same({"public_key" in c.answer() for c in waiting}, {True}, "whoever comes in between is answered by one of them [replace-uapi]")
+    while waiting:
+        hear()
+    same(answered, {True}, "whoever comes in between is answered by one of them [replace-uapi]")
     p.daemon("a").gone()
     p.a = new
 
