@@ -99,13 +99,21 @@ worker_time()
 # Where nothing moves work between workers, which of them get any is left to a hash.
 balanced() { [[ ! ${GINNEL_WG_OPTIONS-} =~ --without=.*(all|balance) ]]; }
 
-# Data both ways is more than one worker can do: the second gets its part.
+# Data both ways is more than one worker can do, the more so if others come before it: the second gets its part.
 both_work()
 {
-	for _ in {1..20}; do
+	local tasks
+
+	tasks=$(ls "/proc/${wg_pid[wg1]}/task")
+	# shellcheck disable=SC2086
+	renice -n 15 -p $tasks >/dev/null || return 1
+	for _ in {1..40}; do
 		iperf a b 192.168.241.2 -t 1 -P2 --bidir >/dev/null || return 1
-		(($(worker_time wg1 1) < 20)) || return 0
+		(($(worker_time wg1 1) < 5)) || break
 	done
+	# shellcheck disable=SC2086
+	renice -n 0 -p $tasks >/dev/null || return 1
+	(($(worker_time wg1 1) < 5)) || return 0
 	echo "worker 0: $(worker_time wg1 0), worker 1: $(worker_time wg1 1)"
 	return 1
 }
