@@ -463,7 +463,8 @@ static void watch_sources(struct worker *w)
 		if (owns(w, &w->path->sources[i]))
 			r = min(r, watch(w->epoll_fd, w->path->sources[i].fd, &w->path->sources[i]));
 	if (r < 0)
-		log_limited(LOG_LEVEL_ERROR, "epoll: cannot watch %s; trying again every second",
+		log_limited(LOG_LEVEL_ERROR,
+			"epoll: cannot watch a queue or socket: %s; trying again every second",
 			strerror(-r));
 	w->deaf = r < 0;
 }
