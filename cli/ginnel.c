@@ -21,7 +21,9 @@ struct settings {
 /* The verbs that are programs of their own. */
 static const struct {
 	const char *verb, *program;
+	bool is_verb_there; /* the program has several, and knows them by this word */
 } programs[] = {
+	{"capture", "ginnel-scope", true},
 	{"conf", "ginnel-conf"},
 	{"lab", "ginnel-lab"},
 	{"wg", "ginnel-wg"},
@@ -50,24 +52,26 @@ static int run_program(const struct cmd_call *call, void *into)
 {
 	const char *verb = call->path[1]->name, *program = NULL;
 	char path[PATH_MAX], **argv;
-	unsigned n = 0;
+	unsigned n = 0, first = 2;
 	int r;
 
 	for (size_t i = 0; i < array_size(programs); i++)
-		if (!strcmp(programs[i].verb, verb))
+		if (!strcmp(programs[i].verb, verb)) {
 			program = programs[i].program;
+			first = programs[i].is_verb_there ? 1 : 2;
+		}
 	r = beside(program, path);
 	if (r) {
 		fprintf(stderr, "ginnel %s: cannot find %s: %s\n", verb, program, strerror(-r));
 		return 1;
 	}
-	argv = calloc(call->depth + (unsigned)call->n_operands, sizeof(*argv));
+	argv = calloc(call->depth + 1 + (unsigned)call->n_operands, sizeof(*argv));
 	if (!argv) {
 		fprintf(stderr, "ginnel %s: out of memory\n", verb);
 		return 1;
 	}
 	argv[n++] = path;
-	for (unsigned i = 2; i < call->depth; i++)
+	for (unsigned i = first; i < call->depth; i++)
 		argv[n++] = (char *)call->path[i]->name;
 	for (int i = 0; i < call->n_operands; i++)
 		argv[n++] = call->operands[i];
@@ -203,6 +207,8 @@ static const struct cmd commands[] = {
 	{"report", .operands = "[INTERFACE...]", .most = CMD_MOST_ANY, .run = run_report,
 		CMD_OPTIONS(report_options),
 		.help = "print what belongs into a report of a fault, without secrets"},
+	{"capture", .operands = "[OPTION...] [INTERFACE]", .raw = true, .run = run_program,
+		.help = "write what goes through a tunnel as pcapng, for Wireshark: ginnel-scope"},
 	{"lab", CMD_COMMANDS(lab_commands),
 		.help = "two hosts with a tunnel between them, to play and test with: ginnel-lab"},
 	{"enum", CMD_COMMANDS(enum_commands),

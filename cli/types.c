@@ -5,6 +5,7 @@
 #include "base/value.h"
 #include "conf/file.h"
 #include "crypto/aead.h"
+#include "ctl/capture.h"
 #include "ctl/protocol.h"
 #include "tunnel/fast_path.h"
 #include "tunnel/handover.h"
@@ -28,6 +29,8 @@
  */
 #define TYPES(X)                                                                                   \
 	X(aead_backend, AEAD_BACKEND_LIST, PUBLIC, ENUM)                                                 \
+	X(capture_kind, CAPTURE_KIND_LIST, PUBLIC, ENUM)                                                 \
+	X(capture_want, CAPTURE_WANT_LIST, PUBLIC, FLAGS)                                                \
 	X(conf_left, CONF_LEFT_LIST, PUBLIC, FLAGS)                                                      \
 	X(cookie_verdict, COOKIE_VERDICT_LIST, PUBLIC, ENUM)                                             \
 	X(ctl_item, CTL_ITEM_LIST, PUBLIC, ENUM)                                                         \

@@ -21,6 +21,8 @@
 	X(CTL_MESSAGE_EVENTS, 2, "events", "asks for the last events, the oldest first")           \
 	X(CTL_MESSAGE_REPLACE, 3, "replace",                                                       \
 		"asks for the whole tunnel, and has the connection: tunnel/handover.h")            \
+	X(CTL_MESSAGE_CAPTURE, 4, "capture",                                                       \
+		"listens, with a ring (ctl/ring.h) for what there is to hear (ctl/capture.h)")     \
 	X(CTL_MESSAGE_END, 0x8000, "end", "that was all of the answer")                            \
 	X(CTL_MESSAGE_REFUSED, 0x8001, "refused", "there is no answer: error and why")             \
 	X(CTL_MESSAGE_DEVICE, 0x8002, "device", "the tunnel itself")                               \
@@ -28,7 +30,9 @@
 	X(CTL_MESSAGE_DROP, 0x8004, "drop", "how many packets died for one reason")                \
 	X(CTL_MESSAGE_EVENT_COUNT, 0x8005, "event-count", "how often one thing happened")          \
 	X(CTL_MESSAGE_PEER, 0x8006, "peer", "one peer")                                            \
-	X(CTL_MESSAGE_EVENT, 0x8007, "event", "something that happened")
+	X(CTL_MESSAGE_EVENT, 0x8007, "event", "something that happened")                           \
+	X(CTL_MESSAGE_CAPTURING, 0x8008, "capturing", "from now on it is heard")                   \
+	X(CTL_MESSAGE_WAKE, 0x8009, "wake", "there is something in the ring")
 ENUM_DECLARE(ctl_message, CTL_MESSAGE_LIST);
 
 /* The tag of a field.  A tag with CTL_CRITICAL must be understood, see base/ctl.h. */
@@ -56,5 +60,9 @@ ENUM_DECLARE(ctl_message, CTL_MESSAGE_LIST);
 	X(CTL_ITEM_ALLOWED_IPS, 21, "allowed-ips", "number: how many prefixes")                    \
 	X(CTL_ITEM_KEEPALIVE, 22, "keepalive", "number: seconds; persistent keepalive")            \
 	X(CTL_ITEM_TIME, 23, "time", "number: ns since 1970")                                      \
-	X(CTL_ITEM_REASON, 24, "reason", "text: name of a drop, or why a piece is not used")
+	X(CTL_ITEM_REASON, 24, "reason", "text: name of a drop, or why a piece is not used")       \
+	X(CTL_ITEM_CAPTURE_VERSION, 25, "capture-version", "number: of what the ring holds")       \
+	X(CTL_ITEM_WANT, 26, "want", "number: bits of capture_want")                               \
+	X(CTL_ITEM_SNAP, 27, "snap", "number: bytes of a packet that are kept")                    \
+	X(CTL_ITEM_RETAIN, 28, "retain", "number: 1, handshakes of sessions are kept in memory")
 ENUM_DECLARE(ctl_item, CTL_ITEM_LIST);

@@ -58,6 +58,7 @@ static const struct sandbox_call running[] = {
 	CALL_IF(fcntl, INT_IS(1, F_DUPFD_CLOEXEC)),
 	CALL_IF(fcntl, INT_IS(1, F_GETFL)),
 	CALL_IF(fcntl, INT_IS(1, F_GETFD)),
+	CALL_IF(fcntl, INT_IS(1, F_GET_SEALS)),
 
 	/* Sockets: UDP, by its name or as the family's own, and questions about routes.  No TCP,
 	   ICMP, Unix or packet socket: there is no way to other services. */

@@ -1,5 +1,6 @@
 #include "tunnel/daemon.h"
 
+#include "tunnel/capture.h"
 #include "tunnel/ctl_stats.h"
 #include "tunnel/events.h"
 #include "tunnel/handover_give.h"
@@ -38,11 +39,13 @@ struct daemon {
 	struct uapi_server	*server;
 	struct events		 events;
 	struct ctl_stats	*stats;
-	struct ctl_service	 services[CTL_STATS_SERVICES + 1];
+	struct capture		*capture;
+	struct ctl_service	 services[CTL_STATS_SERVICES + 2];
 	struct ctl_server	*ctl;		/* NULL: no control channel */
 	struct handover_give	*give;
 	struct handover_take	*take;		/* until it is ours */
 	int			 process_fd;	/* a pidfd of our own, or -1 */
+	bool			 frozen;	/* the workers are parked, for another daemon to take over */
 	bool			 foreign;	/* another daemon has files and interface */
 	uint64_t		 config_changes, tunnel_changes;
 	struct link		*link;
@@ -220,6 +223,7 @@ static int open_sockets(struct daemon *d, uint16_t port)
 	udp_freep(&d->udp);
 	d->udp = new;
 	d->port = new->port;
+	capture_socket(d->capture, d->port, d->fwmark);
 	d->tunnel_changes++;
 	path_resume(d->path, new);
 	stop_binding(d);
@@ -380,6 +384,7 @@ static int host_set_fwmark(void *arg, uint32_t mark)
 	if (r < 0)
 		return r;
 	d->fwmark = mark;
+	capture_socket(d->capture, d->port, d->fwmark);
 	d->tunnel_changes++;
 	wg_peer_clear_source(d->device, NULL);
 	return 0;
@@ -502,7 +507,6 @@ static int make_path(struct daemon *d)
 	int r;
 
 	events_init(&d->events);
-	wg_device_set_tap(d->device, &d->events.tap);
 	r = path_new(&config, &d->path);
 	if (r >= 0 && !d->take)
 		path_resume(d->path, NULL);
@@ -583,6 +587,7 @@ static void give_freeze(void *arg)
 	struct daemon *d = arg;
 
 	path_pause(d->path);
+	d->frozen = true;
 	run_device(d);
 }
 
@@ -590,6 +595,7 @@ static void give_thaw(void *arg)
 {
 	struct daemon *d = arg;
 
+	d->frozen = false;
 	path_resume(d->path, d->udp);
 	d->deadline_ns = 0;
 }
@@ -627,6 +633,39 @@ static int make_give(struct daemon *d, struct ctl_service *ret)
 	return 0;
 }
 
+/* ---- listeners ---- */
+
+static void capture_quiet(void *arg, bool on)
+{
+	struct daemon *d = arg;
+
+	if (d->frozen)
+		return;
+	if (on)
+		path_pause(d->path);
+	else
+		path_resume(d->path, d->udp);
+}
+
+static void capture_due(void *arg)
+{
+	((struct daemon *)arg)->deadline_ns = 0;
+}
+
+static int make_capture(struct daemon *d)
+{
+	const struct capture_host host = {.loop = d->loop,
+		.device = d->device,
+		.events = &d->events.tap,
+		.workers = d->workers,
+		.quiet = capture_quiet,
+		.now = host_now,
+		.due = capture_due,
+		.arg = d};
+
+	return capture_new(&host, &d->capture);
+}
+
 /* ---- the control channel ---- */
 
 static int make_ctl(struct daemon *d)
@@ -656,6 +695,7 @@ static int make_ctl(struct daemon *d)
 	r = make_give(d, &d->services[CTL_STATS_SERVICES]);
 	if (r < 0)
 		return r;
+	capture_service(d->capture, &d->services[CTL_STATS_SERVICES + 1]);
 	server.path = path;
 	r = ctl_server_new(&server, &d->ctl);
 	if (r >= 0)
@@ -717,6 +757,7 @@ static void go_on(struct daemon *d, struct handover_take *take)
 	struct udp_config config = udp_config(d, d->port);
 	uint64_t frozen_ns = handover_take_frozen(take);
 
+	capture_socket(d->capture, d->port, d->fwmark);
 	tun_attach_queues(d->tun);
 	if (d->udp)
 		udp_grow(d->udp, &config);
@@ -786,6 +827,7 @@ static int make_parts(struct daemon *d)
 		{make_sources, "event loop and signals"},
 		{make_device, "the protocol's state"},
 		{make_path, "threads and their buffers"},
+		{make_capture, "listeners"},
 		{make_uapi, "watching the socket"},
 		{make_ctl, "the control channel"},
 		{make_link, "following the interface"},
@@ -853,6 +895,7 @@ void daemon_free(struct daemon *d)
 	link_free(d->link);
 	path_freep(&d->path);
 	udp_freep(&d->udp);
+	capture_free(d->capture);
 	if (d->device)
 		events_tell_drops(d->device);
 	wg_device_freep(&d->device);

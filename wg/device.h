@@ -36,6 +36,7 @@ struct wg_device_config {
 	void (*wake)(void *arg);
 	void *arg;
 	unsigned workers; /* 1..WG_WORKERS_MAX */
+	bool retain; /* keep the handshake of each session: wg/retain.h */
 };
 
 int wg_device_new(const struct wg_device_config *config, struct wg_device **ret);

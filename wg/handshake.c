@@ -52,6 +52,7 @@ static void handshake_free(struct wg_handshake *h)
 	if (!h)
 		return;
 	x25519_free(h->ephemeral);
+	retain_free(h->retained);
 	explicit_bzero(h, sizeof(*h));
 	free(h);
 }
@@ -71,6 +72,7 @@ void handshake_clear(struct wg_peer *p)
 	/* The secrets go now; workers only ever look at the entry. */
 	noise_state_wipe(&h->state);
 	x25519_free(steal(h->ephemeral));
+	retain_free(steal(h->retained));
 	reclaim_later(&p->device->reclaim, &h->reclaim, free_item);
 }
 
@@ -134,6 +136,32 @@ static enum wg_drop create_initiation(struct wg_peer *p, struct wg_initiation *m
 	return WG_DROP_NONE;
 }
 
+static void retain_initiation(struct wg_handshake *h, const struct wg_initiation *msg)
+{
+	struct wg_retained *r = retain_new(h->peer, h->ephemeral);
+
+	if (!r)
+		return;
+	r->initiator = true;
+	r->initiation = *msg;
+	r->initiation_ns = h->peer->device->now.real_ns;
+	h->retained = r;
+}
+
+static struct wg_retained *retain_response(struct wg_peer *p, const struct x25519 *ephemeral,
+	const struct wg_initiation *initiation, const struct wg_response *response)
+{
+	struct wg_retained *r = retain_new(p, ephemeral);
+
+	if (!r)
+		return NULL;
+	r->at = peer_endpoint(p);
+	r->initiation = *initiation;
+	r->response = *response;
+	r->initiation_ns = r->response_ns = p->device->now.real_ns;
+	return r;
+}
+
 void handshake_initiate(struct wg_peer *p, bool retry)
 {
 	struct wg_device *d = p->device;
@@ -159,13 +187,25 @@ void handshake_initiate(struct wg_peer *p, bool retry)
 	timers_zero_overdue(p);
 	drop = create_initiation(p, &msg);
 	if (drop == WG_DROP_NONE) {
+		tap_keys(p, p->handshake->ephemeral);
 		send_message(p, &msg, sizeof(msg));
+		retain_initiation(p->handshake, &msg);
 		tap_event(d, p, NULL, WG_EVENT_INITIATION_SENT, WG_DROP_NONE);
 	} else {
 		refuse(d, p, NULL, drop);
 	}
 	if (drop == WG_DROP_NONE || drop == WG_DROP_NO_MEMORY)
 		timers_initiation_sent(p);
+}
+
+void handshake_renew(struct wg_peer *p)
+{
+	uint64_t last = atomic_load_explicit(&p->initiated_ns, memory_order_relaxed);
+
+	if (last && last + WG_REKEY_TIMEOUT_NS > p->device->now.boot_ns)
+		timers_initiation_put_off(p, last);
+	else
+		handshake_initiate(p, false);
 }
 
 static void keypair_freep(struct wg_keypair **k)
@@ -219,6 +259,7 @@ static enum wg_drop respond(struct wg_peer *p, struct noise_state *state,
 	cleanup(x25519_freep) struct x25519 *ephemeral = ephemeral_new(d);
 	cleanup(keypair_freep) struct wg_keypair *k = NULL;
 	struct wg_response msg = {0};
+	struct wg_keypair *session;
 	enum wg_drop drop;
 
 	k = keypair_new(p, false, remote_index, d->now.boot_ns);
@@ -237,9 +278,12 @@ static enum wg_drop respond(struct wg_peer *p, struct noise_state *state,
 	 */
 	if (memcmp(x25519_public(d->key), p->public_key, WG_KEY_LEN) < 0)
 		handshake_clear(p);
+	session = k;
 	keypairs_install(p, steal(k));
 	timers_session_derived(p);
+	tap_keys(p, ephemeral);
 	send_message(p, &msg, sizeof(msg));
+	session->retained = retain_response(p, ephemeral, initiation, &msg);
 	tap_event(d, p, NULL, WG_EVENT_RESPONSE_SENT, WG_DROP_NONE);
 	return WG_DROP_NONE;
 }
@@ -265,8 +309,8 @@ static void complete(struct wg_peer *p)
 	tap_event(p->device, p, NULL, WG_EVENT_HANDSHAKE_COMPLETE, WG_DROP_NONE);
 }
 
-static enum wg_drop consume_response(
-	struct wg_device *d, const struct wg_response *msg, struct wg_peer **ret)
+static enum wg_drop consume_response(struct wg_device *d, const struct wg_endpoint *src,
+	const struct wg_response *msg, struct wg_peer **ret)
 {
 	struct noise_self self = self_of(d);
 	struct index_entry *e = index_lookup(&d->index, get_le32(msg->receiver));
@@ -290,6 +334,12 @@ static enum wg_drop consume_response(
 	/* The keypair takes over the handshake's index, in place. */
 	index_replace(&d->index, &h->entry, &k->entry);
 	p->handshake = NULL;
+	k->retained = steal(h->retained);
+	if (k->retained) {
+		k->retained->at = *src;
+		k->retained->response = *msg;
+		k->retained->response_ns = d->now.real_ns;
+	}
 	noise_state_wipe(&h->state);
 	x25519_free(steal(h->ephemeral));
 	reclaim_later(&d->reclaim, &h->reclaim, free_item);
@@ -300,7 +350,7 @@ static enum wg_drop consume_response(
 static enum wg_drop input_response(struct wg_device *d, const struct wg_endpoint *src,
 	const struct wg_response *msg, struct wg_peer **ret)
 {
-	enum wg_drop drop = consume_response(d, msg, ret);
+	enum wg_drop drop = consume_response(d, src, msg, ret);
 
 	if (drop != WG_DROP_NONE)
 		return drop;

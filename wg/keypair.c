@@ -23,6 +23,7 @@ void keypair_free(struct wg_keypair *k)
 	if (!k)
 		return;
 	pthread_mutex_destroy(&k->lock);
+	retain_free(k->retained);
 	explicit_bzero(k, sizeof(*k));
 	free(k);
 }

@@ -9,6 +9,7 @@
 #include "wg/index.h"
 #include "wg/noise.h"
 #include "wg/replay.h"
+#include "wg/retain.h"
 
 #include <pthread.h>
 
@@ -21,6 +22,7 @@ struct wg_keypair {
 	uint32_t		remote_index;	/* [I] */
 	bool			initiator;	/* [I] we made the initiation */
 	uint64_t		created_ns;	/* [I] boot time */
+	struct wg_retained	*retained;	/* [c] its handshake, or NULL */
 
 	_Atomic uint64_t	send_counter;	/* [a] the next nonce */
 	_Atomic bool		send_invalid;	/* [a] our private key changed, or the nonces ran out */

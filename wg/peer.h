@@ -22,6 +22,7 @@ struct wg_handshake {
 	struct wg_peer		*peer;
 	struct noise_state	state;
 	struct x25519		*ephemeral;
+	struct wg_retained	*retained;	/* or NULL */
 };
 
 /* A packet that waits for a session. */
@@ -199,6 +200,8 @@ void stage_flush(struct wg_peer *p);
  * holds back before it is begun.
  */
 void handshake_initiate(struct wg_peer *p, bool retry);
+/* The same, or as soon as it may be sent. */
+void handshake_renew(struct wg_peer *p);
 void handshake_clear(struct wg_peer *p);
 void handshake_input(struct wg_device *d, const struct wg_endpoint *src, const void *msg, size_t len,
 	bool under_load);
@@ -219,6 +222,8 @@ bool effects_full(const struct wg_device *d);
 void device_drain_signals(struct wg_device *d);
 
 /* ---- tap.c ---- */
+/* Of the handshake whose message of ours is sent next. */
+void tap_keys(struct wg_peer *p, const struct x25519 *ephemeral);
 /* Count it, and tell who listens. */
 void tap_event(struct wg_device *d, struct wg_peer *peer, const struct wg_endpoint *at,
 	enum wg_event event, enum wg_drop drop);

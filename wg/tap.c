@@ -121,6 +121,52 @@ void wg_device_drop(struct wg_device *d, enum wg_drop why, unsigned n, struct wg
 	wg_tap_drop(d->control, why, n, what);
 }
 
+void tap_keys(struct wg_peer *p, const struct x25519 *ephemeral)
+{
+	struct wg_device *d = p->device;
+	uint8_t private[WG_KEY_LEN];
+
+	if (likely(!d->tap || !d->tap->keys))
+		return;
+	if (x25519_private(ephemeral, private) >= 0)
+		d->tap->keys(d->tap->arg,
+			&(struct wg_tap_keys){.peer = p,
+				.local_static = d->private_key,
+				.ephemeral = private,
+				.preshared = p->preshared_key});
+	explicit_bzero(private, sizeof(private));
+}
+
+static void prime(struct wg_peer *p, const struct wg_tap *to)
+{
+	bool unknown = false;
+
+	pthread_mutex_lock(&p->keypairs_lock);
+	for (unsigned i = 0; i < 3; i++) {
+		struct wg_keypair *k = i == 0 ? p->previous : atomic_load(i == 1 ? &p->current : &p->next);
+
+		if (k && k->retained)
+			retain_show(k->retained, p, to);
+		/* The previous one passes away by itself. */
+		else if (k && i)
+			unknown = true;
+	}
+	pthread_mutex_unlock(&p->keypairs_lock);
+	if (unknown)
+		handshake_renew(p);
+}
+
+void wg_tap_prime(struct wg_device *d, struct wg_now now, struct wg_peer *p, const struct wg_tap *to)
+{
+	d->now = now;
+	if (p) {
+		prime(p, to);
+		return;
+	}
+	TAILQ_FOREACH (p, &d->peers, in_order)
+		prime(p, to);
+}
+
 void tap_event(struct wg_device *d, struct wg_peer *peer, const struct wg_endpoint *at,
 	enum wg_event event, enum wg_drop drop)
 {

@@ -28,6 +28,7 @@ struct wg_tap_packet {
 	uint8_t			 tos;		/* of a message: the outer TOS; 0 for handshakes that arrive */
 	const uint8_t		*data;		/* NULL: the bytes are gone */
 	size_t			 len;		/* inner packets that are sent: with their padding */
+	uint64_t		 real_ns;	/* when; 0: now */
 };
 
 struct wg_tap_event {
@@ -35,6 +36,15 @@ struct wg_tap_event {
 	enum wg_drop		 drop;		/* REFUSED, COOKIE_SENT: why */
 	struct wg_peer		*peer;		/* NULL: it is about none */
 	const struct wg_endpoint *at;		/* the address that it is about, or NULL */
+};
+
+/* What makes the session of the handshake message that comes next readable.  Secrets. */
+struct wg_tap_keys {
+	struct wg_peer		*peer;
+	uint64_t		 real_ns;	/* 0: now */
+	const uint8_t		*local_static;	/* private keys */
+	const uint8_t		*ephemeral;
+	const uint8_t		*preshared;	/* zero: none */
 };
 
 /* What is passed is good for the call only.  A listener calls nothing that changes the device. */
@@ -49,6 +59,11 @@ struct wg_tap {
 	 * Or NULL.
 	 */
 	void (*event)(void *arg, const struct wg_tap_event *e);
+	/*
+	 * [owner of the device] Before the first message of ours in a handshake is shown: an
+	 * initiation or a response.  Or NULL: then no private key is read for it.
+	 */
+	void (*keys)(void *arg, const struct wg_tap_keys *k);
 	void *arg;
 };
 
@@ -57,6 +72,14 @@ struct wg_tap {
  * next call.  The workers are offline.
  */
 void wg_device_set_tap(struct wg_device *d, const struct wg_tap *tap);
+
+/*
+ * wg_tap_prime(d, now, p, to): for who begins to listen to keys and packets in the middle of sessions.
+ * Of each session of ${p} (NULL: of all peers) ${to} hears the handshake if it was retained; else a
+ * new one is made, at once or, within 5 s of the last, then.
+ */
+void wg_tap_prime(
+	struct wg_device *d, struct wg_now now, struct wg_peer *p, const struct wg_tap *to);
 
 /* ---- for who moves the packets ---- */
 

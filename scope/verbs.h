@@ -1,0 +1,20 @@
+/*
+ * scope/verbs.h - the verbs of ginnel-scope.
+ */
+#pragma once
+
+#include "base/cmd.h"
+
+#include <limits.h>
+
+struct scope_settings {
+	char		 file[PATH_MAX];	/* "": standard output */
+	bool		 inner, outer, keys;
+	char		 peer[64];		/* "": all */
+	int64_t		 snap;
+	int64_t		 count, seconds;	/* 0: no limit */
+	char		 rotate[32];		/* "SIZE[:N]", "": never */
+};
+
+/* Each: the exit status. */
+int capture_verb(const struct cmd_call *call, void *settings);
