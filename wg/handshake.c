@@ -189,9 +189,12 @@ void handshake_initiate(struct wg_peer *p, bool retry)
 	if (drop == WG_DROP_NONE) {
 		tap_keys(p, p->handshake->ephemeral);
 		send_message(p, &msg, sizeof(msg));
+		WG_PROBE3(handshake_initiation_sent, p->number, p->handshake->entry.index,
+			p->timers.attempts);
 		retain_initiation(p->handshake, &msg);
 		tap_event(d, p, NULL, WG_EVENT_INITIATION_SENT, WG_DROP_NONE);
 	} else {
+		WG_PROBE4(drop, drop, p->number, sizeof(msg), 1);
 		refuse(d, p, NULL, drop);
 	}
 	if (drop == WG_DROP_NONE || drop == WG_DROP_NO_MEMORY)
@@ -283,6 +286,7 @@ static enum wg_drop respond(struct wg_peer *p, struct noise_state *state,
 	timers_session_derived(p);
 	tap_keys(p, ephemeral);
 	send_message(p, &msg, sizeof(msg));
+	WG_PROBE3(handshake_response_sent, p->number, get_le32(msg.sender), remote_index);
 	session->retained = retain_response(p, ephemeral, initiation, &msg);
 	tap_event(d, p, NULL, WG_EVENT_RESPONSE_SENT, WG_DROP_NONE);
 	return WG_DROP_NONE;
@@ -297,15 +301,17 @@ static enum wg_drop input_initiation(struct wg_device *d, const struct wg_endpoi
 	if (drop != WG_DROP_NONE)
 		return drop;
 	heard(*ret, src, sizeof(*msg));
+	WG_PROBE2(handshake_initiation_received, (*ret)->number, get_le32(msg->sender));
 	tap_event(d, *ret, src, WG_EVENT_INITIATION_RECEIVED, WG_DROP_NONE);
 	return respond(*ret, &state, msg);
 }
 
 /* ---- a response came ---- */
 
-static void complete(struct wg_peer *p)
+static void complete(struct wg_peer *p, bool initiator)
 {
 	timers_handshake_complete(p);
+	WG_PROBE2(session_up, p->number, initiator);
 	tap_event(p->device, p, NULL, WG_EVENT_HANDSHAKE_COMPLETE, WG_DROP_NONE);
 }
 
@@ -355,15 +361,17 @@ static enum wg_drop input_response(struct wg_device *d, const struct wg_endpoint
 	if (drop != WG_DROP_NONE)
 		return drop;
 	heard(*ret, src, sizeof(*msg));
+	WG_PROBE3(handshake_response_received, (*ret)->number, get_le32(msg->receiver),
+		get_le32(msg->sender));
 	timers_session_derived(*ret);
-	complete(*ret);
+	complete(*ret, true);
 	stage_send_keepalive(*ret); /* what is staged, or one keepalive: the responder waits for it */
 	return WG_DROP_NONE;
 }
 
 void handshake_confirmed(struct wg_peer *p)
 {
-	complete(p);
+	complete(p, false);
 	stage_send(p);
 }
 
@@ -441,7 +449,9 @@ void handshake_input(struct wg_device *d, const struct wg_endpoint *src, const v
 
 	tap_message(d->control, WG_TAP_OUTER_IN, NULL, src, 0, msg, len);
 	drop = input(d, src, msg, len, under_load, &p);
-	if (drop != WG_DROP_NONE)
+	if (drop != WG_DROP_NONE) {
+		WG_PROBE4(drop, drop, peer_number(p), len, 1);
 		refuse(d, p, src, drop);
+	}
 	tap_verdict(d->control, drop, p, NULL, 0);
 }

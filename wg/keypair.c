@@ -114,6 +114,7 @@ void keypairs_drop_all(struct wg_peer *peer)
 	set_current(peer, NULL);
 	set_next(peer, NULL);
 	pthread_mutex_unlock(&peer->keypairs_lock);
+	WG_PROBE2(keys_zeroed, peer->number, !!current + !!next + !!previous);
 	drop(peer, current);
 	drop(peer, next);
 	drop(peer, previous);

@@ -95,6 +95,7 @@ int wg_device_add_peer(
 	if (!p)
 		return -ENOMEM;
 	p->device = d;
+	p->number = ++d->last_number;
 	memcpy(p->public_key, public_key, WG_KEY_LEN);
 	allowedips_owner_init(&p->allowed);
 	endpoint_cell_init(&p->endpoint);
@@ -179,7 +180,10 @@ bool peer_roam(struct wg_peer *p, const struct wg_endpoint *src)
 	if (wg_endpoint_equal(&old, src))
 		return false;
 	endpoint_cell_set(&p->endpoint, src);
-	return !wg_addr_equal(&old.dst, &src->dst);
+	if (wg_addr_equal(&old.dst, &src->dst))
+		return false;
+	WG_PROBE3(roam, p->number, src->dst.family, src->dst.port);
+	return true;
 }
 
 void wg_peer_set_endpoint(struct wg_device *d, struct wg_peer *p, const struct wg_addr *dst)

@@ -8,6 +8,7 @@
 #include "wg/device.h"
 #include "wg/endpoint_cell.h"
 #include "wg/keypair.h"
+#include "wg/probe.h"
 #include "wg/ratelimiter.h"
 #include "wg/tap.h"
 #include "wg/timers.h"
@@ -48,6 +49,7 @@ FLAGS_DECLARE(peer_signal, PEER_SIGNAL_LIST);
 struct wg_peer {
 	struct wg_device		*device;	/* [I] */
 	uint8_t				 public_key[WG_KEY_LEN]; /* [I] */
+	uint32_t			 number;		/* [I] 1, 2, ... as they were added to the device; not given twice */
 	struct allowedips_owner		 allowed;	/* [c]; its address is what look-ups return */
 
 	/* What the packet path reads and writes. */
@@ -108,6 +110,7 @@ struct wg_device {
 	TAILQ_HEAD(, wg_peer)		 peers;		/* [c] in insertion order */
 	struct wg_peer			**hashed;	/* [c] by public key */
 	uint32_t			 n_peers, hash_mask; /* [c] */
+	uint32_t			 last_number;	/* [c] of a peer */
 	uint64_t			 hash_seed;	/* [I] */
 
 	struct x25519			*key;		/* [c] NULL: none */
@@ -151,6 +154,12 @@ struct wg_worker {
 	struct aead		*aead;
 	_Atomic uint64_t	 drops[WG_DROP_COUNT];
 };
+
+/* For probes; 0: not known. */
+static inline uint32_t peer_number(const struct wg_peer *p)
+{
+	return p ? p->number : 0;
+}
 
 static inline struct wg_keypair *peer_current(struct wg_peer *p)
 {

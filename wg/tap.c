@@ -108,6 +108,7 @@ void wg_tap_drop(struct wg_worker *w, enum wg_drop why, unsigned n, struct wg_ta
 	const struct wg_tap *tap = tap_of(w);
 
 	wg_worker_drop(w, why, n);
+	WG_PROBE4(drop, why, peer_number(what.peer), what.len, n);
 	if (likely(!tap))
 		return;
 	what.point = WG_TAP_DROPPED;

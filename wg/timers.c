@@ -106,6 +106,7 @@ static void arm(struct wg_peer *p, enum peer_timer timer, uint64_t due_ns)
 {
 	if (!device_is_up(p->device) || p->dead)
 		return;
+	WG_PROBE3(timer_armed, p->number, timer, due_ns - p->device->now.boot_ns);
 	p->timers.due_ns[timer] = due_ns;
 	atomic_fetch_or(&p->armed, TIMER_BIT(timer));
 	reorder(p);
@@ -367,6 +368,7 @@ void timers_run(struct wg_device *d)
 			if (p->timers.due_ns[i] > d->now.boot_ns)
 				continue;
 			disarm(p, (enum peer_timer)i);
+			WG_PROBE2(timer_fired, p->number, i);
 			fire(p, (enum peer_timer)i);
 		}
 	}

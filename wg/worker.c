@@ -235,6 +235,13 @@ uint8_t wg_tx_tos(const uint8_t *packet)
 
 /* ---- UDP to TUN ---- */
 
+/* Apart: it is seldom. */
+static __attribute__((noinline)) void drop(struct wg_worker *w, const struct wg_rx_packet *pkt)
+{
+	wg_worker_drop(w, pkt->drop, 1);
+	WG_PROBE4(drop, pkt->drop, pkt->keypair ? pkt->keypair->peer->number : 0, pkt->len, 1);
+}
+
 static enum wg_drop open_one(struct wg_worker *w, uint64_t boot_ns, struct wg_rx_packet *pkt,
 	const struct wg_keypair *k)
 {
@@ -274,7 +281,7 @@ void wg_rx_open(struct wg_worker *w, uint64_t boot_ns, struct wg_rx_packet pkts[
 		pkts[i].keypair = k;
 		pkts[i].drop = open_one(w, boot_ns, &pkts[i], k);
 		if (pkts[i].drop != WG_DROP_NONE)
-			wg_worker_drop(w, pkts[i].drop, 1);
+			drop(w, &pkts[i]);
 	}
 }
 
@@ -305,7 +312,7 @@ static struct accepted check_replay(
 			a.bytes += pkt->len;
 			continue;
 		}
-		wg_worker_drop(w, pkt->drop, 1);
+		drop(w, pkt);
 	}
 	pthread_mutex_unlock(&k->lock);
 	return a;
@@ -401,7 +408,7 @@ void wg_rx_filter(struct wg_worker *w, struct wg_rx_packet pkts[], unsigned n)
 			continue;
 		pkts[i].drop = filter(w, &pkts[i]);
 		if (pkts[i].drop != WG_DROP_NONE)
-			wg_worker_drop(w, pkts[i].drop, 1);
+			drop(w, &pkts[i]);
 	}
 }
 
