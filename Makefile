@@ -8,7 +8,7 @@ release: build/build.ninja
 	@ninja -C build -j $(JOBS)
 
 build/build.ninja:
-	@meson setup build --buildtype=release --prefix=$(abspath $(PREFIX))
+	@meson setup build --buildtype=release -Ddebug=true --prefix=$(abspath $(PREFIX))
 
 # With symbols, without optimisation, with both sanitizers: .build/debug/bin.
 debug: .build/debug/build.ninja

@@ -484,14 +484,20 @@ int daemon_run(struct daemon *d)
 
 /* ---- life ---- */
 
+/* For debuggers: where dist/gdb/ginnel-gdb.py begins. */
+static __attribute__((used)) struct wg_device *ginnel_device;
+
 static int make_device(struct daemon *d)
 {
 	struct wg_device_config config = {.random = device_random,
 		.wake = device_wake,
 		.arg = d,
 		.workers = d->workers};
+	int r = wg_device_new(&config, &d->device);
 
-	return wg_device_new(&config, &d->device);
+	if (r >= 0)
+		ginnel_device = d->device;
+	return r;
 }
 
 static int make_path(struct daemon *d)
@@ -898,6 +904,7 @@ void daemon_free(struct daemon *d)
 	capture_free(d->capture);
 	if (d->device)
 		events_tell_drops(d->device);
+	ginnel_device = NULL;
 	wg_device_freep(&d->device);
 	tun_freep(&d->tun);
 	if (d->loop) {
