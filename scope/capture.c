@@ -72,7 +72,7 @@ static unsigned wanted(const struct scope_settings *s)
 	return want;
 }
 
-static int begin(struct capture *c, const struct cmd_call *call, const struct scope_settings *s, struct buf *why)
+static int begin(struct capture *c, const char *tunnel, const struct scope_settings *s, struct buf *why)
 {
 	const char *path = s->file[0] ? s->file : "-";
 	struct writer_config out = {.path = path, .snap = (uint32_t)s->snap};
@@ -84,7 +84,7 @@ static int begin(struct capture *c, const struct cmd_call *call, const struct sc
 		r = -EINVAL;
 	}
 	if (r >= 0)
-		r = target_find(call->n_operands ? call->operands[0] : NULL, s->peer, &c->target, why);
+		r = target_find(tunnel, s->peer, &c->target, why);
 	if (r < 0)
 		return r;
 	r = story_new(c->target.names, &c->story);
@@ -126,17 +126,16 @@ static int go_on(struct capture *c, struct buf *why)
 	return 0;
 }
 
-int capture_verb(const struct cmd_call *call, void *settings)
+int capture_run(const char *tunnel, const struct scope_settings *s)
 {
-	const struct scope_settings *s = settings;
 	cleanup(buf_done) struct buf why = buf_of_max(1024);
 	cleanup(capture_done) struct capture c = {.count = 0};
 	uint64_t packets = 0, lost = 0;
 	int r, closed = 0;
 
 	stop_init(s->seconds);
-	r = begin(&c, call, s, &why);
-	if (r >= 0 && s->keys)
+	r = begin(&c, tunnel, s, &why);
+	if (r >= 0 && s->keys && !s->for_wireshark)
 		fprintf(stderr, "ginnel capture: what is written holds the tunnel's private and preshared keys; "
 			"\"editcap --discard-all-secrets\" takes them out\n");
 	if (r >= 0)
@@ -148,11 +147,16 @@ int capture_verb(const struct cmd_call *call, void *settings)
 	}
 	if (r >= 0 && closed < 0)
 		r = closed;
-	if (packets && (isatty(STDERR_FILENO) || lost))
+	if (packets && !s->for_wireshark && (isatty(STDERR_FILENO) || lost))
 		fprintf(stderr, "ginnel capture: %" PRIu64 " packets captured, %" PRIu64 " records lost\n",
 			packets, lost);
-	if (r >= 0)
+	if (r >= 0 || (r == -EPIPE && s->for_wireshark))
 		return 0;
 	fprintf(stderr, "ginnel capture: %s\n", why.len ? buf_str(&why) : strerror(-r));
 	return 1;
+}
+
+int capture_verb(const struct cmd_call *call, void *settings)
+{
+	return capture_run(call->n_operands ? call->operands[0] : NULL, settings);
 }

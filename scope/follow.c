@@ -115,7 +115,7 @@ static int again(struct follow *f, struct buf *why)
 		poll(NULL, 0, AGAIN_STEP_MS);
 	} while (clock_ns(CLOCK_MONOTONIC) < end);
 	buf_printf(why, "the ginnel-wg of %s ended", f->name);
-	return -EPIPE;
+	return -ECONNRESET;
 }
 
 /* 1: it is gone; 0: something or nothing came, or a signal. */
@@ -164,7 +164,7 @@ int follow_next(struct follow *f, int timeout_ms, const struct capture_record **
 		ring_release(f->ring);
 	f->taken = false;
 	for (;;) {
-		int r = f->ring ? take(f, ret, ret_data) : -EPIPE;
+		int r = f->ring ? take(f, ret, ret_data) : -ECONNRESET;
 
 		if (r == -EBADMSG)
 			buf_printf(why, "the ginnel-wg of %s wrote what is no record", f->name);

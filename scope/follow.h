@@ -31,7 +31,7 @@ static inline void follow_freep(struct follow **f)
 /*
  * follow_next(f, timeout_ms, ret, ret_data, why):
  * The next record and the r->kept bytes behind it, good until the next call.  1; 0 when there was
- * none for ${timeout_ms} (-1: for ever), or a signal came; -EPIPE: the daemon ended, and no other
+ * none for ${timeout_ms} (-1: for ever), or a signal came; -ECONNRESET: the daemon ended, and no other
  * took over; -EBADMSG.
  */
 int follow_next(struct follow *f, int timeout_ms, const struct capture_record **ret,

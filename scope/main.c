@@ -1,4 +1,5 @@
 /* ginnel-scope: see inside a running tunnel. */
+#include "scope/extcap.h"
 #include "scope/verbs.h"
 
 #include "ctl/capture.h"
@@ -37,6 +38,10 @@ static const struct cmd root = {
 int main(int argc, char **argv)
 {
 	struct scope_settings settings = {.inner = false};
+	const char *slash = argc ? strrchr(argv[0], '/') : NULL;
+
+	if (argc && !strcmp(slash ? slash + 1 : argv[0], EXTCAP_PROGRAM))
+		return extcap_main(argc, argv);
 
 	return cmd_main(&root, argc, argv, &settings, USAGE_STATUS);
 }

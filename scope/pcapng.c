@@ -97,12 +97,13 @@ void pcapng_section(struct buf *b, const char *program)
 	end(b, at);
 }
 
-void pcapng_interface(struct buf *b, const char *name, const char *description, uint32_t snap)
+void pcapng_interface(struct buf *b, unsigned link, const char *name, const char *description,
+	uint32_t snap)
 {
 	const uint8_t nanoseconds = 9;
 	size_t at = begin(b, INTERFACE);
 
-	put16(b, PCAPNG_LINK_RAW);
+	put16(b, (uint16_t)link);
 	put16(b, 0);
 	put32(b, snap);
 	option_text(b, 2, name);

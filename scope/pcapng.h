@@ -10,6 +10,7 @@
 #include "base/buf.h"
 
 #define PCAPNG_LINK_RAW 101	/* LINKTYPE_RAW: begins with an IPv4 or IPv6 header */
+#define PCAPNG_LINK_EXPORTED 252	/* LINKTYPE_WIRESHARK_UPPER_PDU: scope/exported.h */
 #define PCAPNG_SECRETS_WIREGUARD 0x57474b4cu
 
 enum pcapng_direction { PCAPNG_UNKNOWN = 0, PCAPNG_IN = 1, PCAPNG_OUT = 2 };
@@ -17,8 +18,9 @@ enum pcapng_direction { PCAPNG_UNKNOWN = 0, PCAPNG_IN = 1, PCAPNG_OUT = 2 };
 /* A section; ${program}: who wrote it. */
 void pcapng_section(struct buf *b, const char *program);
 
-/* The next interface of the section, from 0; times in ns. */
-void pcapng_interface(struct buf *b, const char *name, const char *description, uint32_t snap);
+/* The next interface of the section, from 0; ${link}: PCAPNG_LINK_...; times in ns. */
+void pcapng_interface(struct buf *b, unsigned link, const char *name, const char *description,
+	uint32_t snap);
 
 /* Names of addresses: begin says where the block is, then one call each (family 4 or 6), end. */
 size_t pcapng_names_begin(struct buf *b);

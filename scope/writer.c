@@ -1,6 +1,7 @@
 #include "scope/writer.h"
 
 #include "base/clock.h"
+#include "scope/exported.h"
 #include "scope/key_log.h"
 #include "scope/outer.h"
 #include "scope/pcapng.h"
@@ -20,6 +21,7 @@
 #define PROGRAM "ginnel"
 #define OUTER 0u
 #define INNER 1u
+#define EXPORTED 2u
 #define BUFFER_MAX ((size_t)4 << 20)
 #define FLUSH_AT ((size_t)256 << 10)
 
@@ -75,8 +77,10 @@ static void begin_section(struct writer *w)
 
 	snprintf(outer, sizeof(outer), "%s.outer", w->config.tunnel);
 	pcapng_section(&w->out, PROGRAM " " GINNEL_VERSION);
-	pcapng_interface(&w->out, outer, "messages of the tunnel, outside it", w->config.snap + OUTER_MAX);
-	pcapng_interface(&w->out, w->config.tunnel, "packets inside the tunnel", w->config.snap);
+	pcapng_interface(&w->out, PCAPNG_LINK_RAW, outer, "messages of the tunnel, outside it", w->config.snap + OUTER_MAX);
+	pcapng_interface(&w->out, PCAPNG_LINK_RAW, w->config.tunnel, "packets inside the tunnel", w->config.snap);
+	pcapng_interface(&w->out, PCAPNG_LINK_EXPORTED, outer,
+		"messages of the tunnel, of ports that Wireshark knows otherwise", w->config.snap + EXPORTED_MAX);
 	at = pcapng_names_begin(&w->out);
 	names_each(w->config.names, name_address, &w->out);
 	pcapng_names_end(&w->out, at);
@@ -216,6 +220,8 @@ int writer_open(const struct writer_config *config, struct writer **ret, struct 
 
 /* ---- records ---- */
 
+_Static_assert(EXPORTED_MAX >= OUTER_MAX, "");
+
 static void put_message(struct writer *w, const struct capture_record *r, const uint8_t *data,
 	const char *comment, struct buf *b)
 {
@@ -228,12 +234,13 @@ static void put_message(struct writer *w, const struct capture_record *r, const 
 		.to_port = in ? r->local_port : r->remote_port,
 		.tos = r->tos,
 		.len = r->len};
-	uint8_t header[OUTER_MAX];
-	size_t n = outer_make(&o, data, r->kept, header);
+	bool exported = exported_is_needed(o.from_port) || exported_is_needed(o.to_port);
+	uint8_t header[EXPORTED_MAX];
+	size_t n = exported ? exported_make(&o, header) : outer_make(&o, data, r->kept, header);
 	const struct iovec parts[] = {{header, n}, {(void *)data, r->kept}};
 
 	pcapng_packet(b,
-		&(struct pcapng_packet){.interface = OUTER,
+		&(struct pcapng_packet){.interface = exported ? EXPORTED : OUTER,
 			.real_ns = r->real_ns,
 			.parts = parts,
 			.n_parts = 2,

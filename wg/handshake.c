@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+#define RENEW_AFTER_NS (40 * NS_PER_S / 1000) /* two steps of a timestamp, and more than 20 ms */
+
 static struct noise_self self_of(struct wg_device *d)
 {
 	return (struct noise_self){.aead = d->control->aead, .key = d->key};
@@ -205,10 +207,16 @@ void handshake_renew(struct wg_peer *p)
 {
 	uint64_t last = atomic_load_explicit(&p->initiated_ns, memory_order_relaxed);
 
-	if (last && last + WG_REKEY_TIMEOUT_NS > p->device->now.boot_ns)
+	/*
+	 * The peer takes an initiation whose timestamp is greater and that comes 20 ms after the one
+	 * before; the 5 s are for ends that hear nothing.
+	 */
+	if (last && last + RENEW_AFTER_NS > p->device->now.boot_ns) {
 		timers_initiation_put_off(p, last);
-	else
-		handshake_initiate(p, false);
+		return;
+	}
+	atomic_store_explicit(&p->initiated_ns, 0, memory_order_relaxed);
+	handshake_initiate(p, false);
 }
 
 static void keypair_freep(struct wg_keypair **k)

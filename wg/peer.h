@@ -209,7 +209,7 @@ void stage_flush(struct wg_peer *p);
  * holds back before it is begun.
  */
 void handshake_initiate(struct wg_peer *p, bool retry);
-/* The same, or as soon as it may be sent. */
+/* The same, also within 5 s of the last one; of one that was just sent, after those. */
 void handshake_renew(struct wg_peer *p);
 void handshake_clear(struct wg_peer *p);
 void handshake_input(struct wg_device *d, const struct wg_endpoint *src, const void *msg, size_t len,
