@@ -4,10 +4,19 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-void buf_done(struct buf *b)
+/* From here on it grows in larger steps: a page that is not used yet costs nothing, a copy does. */
+#define LARGE ((size_t)128 << 10)
+
+/* Not more than was used: wiping would be the first use of the rest. */
+static void wipe(const struct buf *b)
 {
 	if (b->data)
-		explicit_bzero(b->data, b->cap);
+		explicit_bzero(b->data, b->used);
+}
+
+void buf_done(struct buf *b)
+{
+	wipe(b);
 	free(b->data);
 	*b = buf_of_max(b->max);
 }
@@ -31,10 +40,12 @@ uint8_t *buf_reserve(struct buf *b, size_t n)
 		b->error = -ENOBUFS;
 		return NULL;
 	}
-	if (n <= b->cap - b->len && b->data)
+	if (n <= b->cap - b->len && b->data) {
+		b->used = max(b->used, b->len + n);
 		return b->data + b->len;
+	}
 
-	cap = max(b->cap * 2, b->len + n);
+	cap = max(b->cap * (b->cap < LARGE ? 2 : 4), b->len + n);
 	cap = max(cap, (size_t)256);
 	cap = min(cap, b->max);
 	/* Not realloc: it would leave an unwiped copy behind. */
@@ -43,13 +54,13 @@ uint8_t *buf_reserve(struct buf *b, size_t n)
 		b->error = -ENOMEM;
 		return NULL;
 	}
-	if (b->data) {
+	if (b->data)
 		memcpy(data, b->data, b->len);
-		explicit_bzero(b->data, b->len);
-		free(b->data);
-	}
+	wipe(b);
+	free(b->data);
 	b->data = data;
 	b->cap = cap;
+	b->used = b->len + n;
 	return data + b->len;
 }
 

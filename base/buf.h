@@ -12,6 +12,7 @@
 struct buf {
 	uint8_t		*data;
 	size_t		 len, cap, max;
+	size_t		 used;	/* behind it nothing was written yet */
 	int		 error; /* 0, -ENOBUFS (past max) or -ENOMEM */
 };
 

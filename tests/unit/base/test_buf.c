@@ -5,6 +5,27 @@
 
 #include "base/test.h"
 
+/* The linker sends every free() of ours here (--wrap): of what is watched nothing may be left in it. */
+void __real_free(void *p);
+void __wrap_free(void *p);
+static const uint8_t *watched;
+static size_t watched_len, left;
+
+void __wrap_free(void *p)
+{
+	if (p && p == watched)
+		for (size_t i = 0; i < watched_len; i++)
+			left += watched[i] != 0;
+	__real_free(p);
+}
+
+static void watch(const struct buf *b, size_t len)
+{
+	watched = b->data;
+	watched_len = len;
+	left = 0;
+}
+
 static void grows(void)
 {
 	cleanup(buf_done) struct buf b = buf_of_max(5000);
@@ -87,6 +108,33 @@ static void drops_and_wipes(void)
 		CHECK_EQ(b.data[i], 0);
 }
 
+/* Also what was written into a reserved place and never counted, and what is large. */
+static void wipes_before_it_gives_back(void)
+{
+	struct buf b = buf_of_max(8 << 20);
+	uint8_t *p;
+
+	for (size_t n = 1000; n <= 2000000; n *= 2000) {
+		p = buf_reserve(&b, n);
+		CHECK(p);
+		memset(p, 's', n);
+		b.len += n / 2;
+		watch(&b, n);
+		CHECK(buf_reserve(&b, b.cap)); /* moves */
+		CHECK_EQ(left, 0);
+		memset(b.data, 's', n);
+		buf_clear(&b);
+		CHECK_EQ(b.len, 0);
+		p = buf_reserve(&b, n);
+		CHECK(p);
+		memset(p, 's', n);
+		watch(&b, n);
+		buf_done(&b);
+		CHECK_EQ(left, 0);
+		watched = NULL;
+	}
+}
+
 int main(void)
 {
 	test_run("a buffer grows and keeps what was put", grows);
@@ -97,5 +145,7 @@ int main(void)
 	test_run("a buffer of maximum 0 holds nothing and works", empty_maximum);
 	test_run("hex is lower case; control characters become question marks", hex_and_printable);
 	test_run("what is dropped or cleared is wiped [buf-wiped]", drops_and_wipes);
+	test_run("memory is wiped before it is given back, as far as it was used [buf-wiped]",
+		wipes_before_it_gives_back);
 	return test_done();
 }
