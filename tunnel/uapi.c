@@ -62,10 +62,14 @@ struct text {
 	size_t		 len;
 };
 
-static bool text_is(struct text t, const char *s)
+#define TEXT(literal) {literal, sizeof(literal) - 1}
+
+static bool text_equals(struct text a, struct text b)
 {
-	return t.len == strlen(s) && !memcmp(t.at, s, t.len);
+	return a.len == b.len && !memcmp(a.at, b.at, a.len);
 }
+
+#define text_is(t, literal) text_equals(t, (struct text)TEXT(literal))
 
 /* Decimal digits only: no sign, no blank, no 0x. */
 static bool parse_number(struct text t, uint64_t limit, uint64_t *ret)
@@ -176,36 +180,6 @@ static bool parse_endpoint(const struct uapi *u, struct text t, struct wg_addr *
 	return true;
 }
 
-/* As inet_pton() has it, at a fraction of its cost: there may be 100,000 in a request. */
-static bool parse_ipv4(struct text t, uint8_t ret[4])
-{
-	size_t at = 0;
-
-	for (unsigned i = 0; i < 4; i++) {
-		unsigned v = 0;
-		size_t start;
-
-		if (i && (at == t.len || t.at[at++] != '.'))
-			return false;
-		for (start = at; at < t.len && t.at[at] >= '0' && t.at[at] <= '9'; at++) {
-			v = v * 10 + (unsigned)(t.at[at] - '0');
-			if (v > UINT8_MAX)
-				return false;
-		}
-		if (at == start || (t.at[start] == '0' && at - start > 1))
-			return false;
-		ret[i] = (uint8_t)v;
-	}
-	return at == t.len;
-}
-
-static bool parse_ipv6(struct text t, uint8_t ret[16])
-{
-	char text[INET6_ADDRSTRLEN];
-
-	return text_copy(t, text, sizeof(text)) && inet_pton(AF_INET6, text, ret) == 1;
-}
-
 /* [-]ADDRESS/CIDR; the mask is not optional. */
 static bool parse_prefix(struct text t, struct wg_prefix *ret, bool *ret_remove)
 {
@@ -222,9 +196,9 @@ static bool parse_prefix(struct text t, struct wg_prefix *ret, bool *ret_remove)
 	mask = (struct text){slash + 1, address.len - 1 - (size_t)(slash - address.at)};
 	address.len = (size_t)(slash - address.at);
 	*ret = (struct wg_prefix){.family = AF_INET};
-	if (!parse_ipv4(address, ret->bytes)) {
+	if (!ipv4_parse(address.at, address.len, ret->bytes)) {
 		ret->family = AF_INET6;
-		if (!parse_ipv6(address, ret->bytes))
+		if (!ipv6_parse(address.at, address.len, ret->bytes))
 			return false;
 	}
 	if (mask.len > 1 && mask.at[0] == '0')
@@ -487,23 +461,24 @@ static int set_protocol_version(struct set *s, struct text value)
 	return text_is(value, "1") ? make_peer(s) : -UAPI_EINVAL;
 }
 
+/* What there may be most of comes first. */
 static const struct set_key {
-	const char	*name;
+	struct text	 name;
 	int		(*set)(struct set *s, struct text value);
 	bool		 of_peer;
 } set_keys[] = {
-	{"private_key", set_private_key, false},
-	{"listen_port", set_listen_port, false},
-	{"fwmark", set_fwmark, false},
-	{"replace_peers", set_replace_peers, false},
-	{"remove", set_remove, true},
-	{"update_only", set_update_only, true},
-	{"preshared_key", set_preshared_key, true},
-	{"endpoint", set_endpoint, true},
-	{"persistent_keepalive_interval", set_keepalive, true},
-	{"replace_allowed_ips", set_replace_allowed_ips, true},
-	{"allowed_ip", set_allowed_ip, true},
-	{"protocol_version", set_protocol_version, true},
+	{TEXT("allowed_ip"), set_allowed_ip, true},
+	{TEXT("private_key"), set_private_key, false},
+	{TEXT("listen_port"), set_listen_port, false},
+	{TEXT("fwmark"), set_fwmark, false},
+	{TEXT("replace_peers"), set_replace_peers, false},
+	{TEXT("remove"), set_remove, true},
+	{TEXT("update_only"), set_update_only, true},
+	{TEXT("preshared_key"), set_preshared_key, true},
+	{TEXT("endpoint"), set_endpoint, true},
+	{TEXT("persistent_keepalive_interval"), set_keepalive, true},
+	{TEXT("replace_allowed_ips"), set_replace_allowed_ips, true},
+	{TEXT("protocol_version"), set_protocol_version, true},
 };
 
 static int set_line(struct set *s, const char *line, size_t len)
@@ -520,7 +495,7 @@ static int set_line(struct set *s, const char *line, size_t len)
 	if (text_is(key, "public_key"))
 		return set_public_key(s, value);
 	for (size_t i = 0; i < array_size(set_keys); i++)
-		if (set_keys[i].of_peer == s->in_peer && text_is(key, set_keys[i].name))
+		if (set_keys[i].of_peer == s->in_peer && text_equals(key, set_keys[i].name))
 			return set_keys[i].set(s, value);
 	return -UAPI_EINVAL;
 }
@@ -534,8 +509,8 @@ static const char *known_key(const char *line, size_t len)
 	if (text_is(key, "public_key"))
 		return "public_key";
 	for (size_t i = 0; i < array_size(set_keys); i++)
-		if (text_is(key, set_keys[i].name))
-			return set_keys[i].name;
+		if (text_equals(key, set_keys[i].name))
+			return set_keys[i].name.at;
 	return NULL;
 }
 

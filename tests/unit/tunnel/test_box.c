@@ -906,7 +906,7 @@ int main(void)
 #ifdef __x86_64__
 	test_run("a call of another architecture ends it [box-refused]", other_architectures);
 #endif
-	if (BOX_SANITIZERS)
+	if (SANITIZERS)
 		test_skip("with little memory it is refused or whole [box-memory]", "a sanitizer needs more");
 	else
 		test_run("with little memory it is refused or whole [box-memory]", little_memory);
