@@ -40,6 +40,19 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
+/* Built with a sanitizer that watches memory or threads: its run-time library needs more than the program. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZERS true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+	__has_feature(memory_sanitizer)
+#define SANITIZERS true
+#endif
+#endif
+#ifndef SANITIZERS
+#define SANITIZERS false
+#endif
+
 /* close_fd(&fd): close it unless it is negative.  For cleanup(). */
 static inline void close_fd(const int *fd)
 {

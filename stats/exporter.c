@@ -22,18 +22,6 @@
 #define PATIENCE_NS 10000000000ULL /* for a request to come, and then for its answer to go */
 #define UNIX "unix:"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZERS true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
-	__has_feature(memory_sanitizer)
-#define SANITIZERS true
-#endif
-#endif
-#ifndef SANITIZERS
-#define SANITIZERS false
-#endif
-
 struct client {
 	int		fd;	/* -1: a free place */
 	uint64_t	until_ns;

@@ -11,25 +11,11 @@
 
 #include "base/util.h"
 
-/* The sanitizers' run-time libraries need more: to look for leaks at the end, and to write a
- * report. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define BOX_SANITIZERS true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
-	__has_feature(memory_sanitizer)
-#define BOX_SANITIZERS true
-#endif
-#endif
-#ifndef BOX_SANITIZERS
-#define BOX_SANITIZERS false
-#endif
-
 /*
  * box_shut_files(uapi_fd, dir, ctl_dir, sanitizers): no file but those beside the socket ${uapi_fd}
  * and in ${ctl_dir} (or NULL), which may be removed; ${dir} is the directory of the socket if it is
  * bound to no absolute path.  ${sanitizers}:
- * BOX_SANITIZERS; a test may say false.  Before any thread is started.  Says so in one line where
+ * SANITIZERS; a test may say false.  Before any thread is started.  Says so in one line where
  * the kernel cannot.  0 or negative errno.
  */
 int box_shut_files(int uapi_fd, const char *dir, const char *ctl_dir, bool sanitizers);

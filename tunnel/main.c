@@ -294,7 +294,7 @@ static int serve(const struct options *o, const struct environment *env, const s
 		}
 	}
 	/* Not in a sanitizer's address space: it gives back pages, and locked ones cannot be. */
-	r = BOX_SANITIZERS ? 0 : process_lock_memory();
+	r = SANITIZERS ? 0 : process_lock_memory();
 	if (r < 0)
 		log_info("process: memory is not locked, keys may get into swap: %s", strerror(-r));
 	r = process_drop_privileges();
@@ -304,7 +304,7 @@ static int serve(const struct options *o, const struct environment *env, const s
 	}
 	/* Threads that are started later are inside; files are needed no more. */
 	r = box_shut_files(listener.fd, UAPI_SOCKET_DIR, listener.ctl_fd < 0 ? NULL : CTL_DIR,
-		BOX_SANITIZERS);
+		SANITIZERS);
 	if (r < 0) {
 		log_error("cannot fence off the files: %s", strerror(-r));
 		return r;
@@ -317,7 +317,7 @@ static int serve(const struct options *o, const struct environment *env, const s
 	r = daemon_new(&config, &d);
 	if (r < 0)
 		return r;
-	r = box_shut_calls(BOX_SANITIZERS);
+	r = box_shut_calls(SANITIZERS);
 	if (r < 0) {
 		log_error("cannot filter system calls: %s", strerror(-r));
 		return r;

@@ -18,6 +18,7 @@ struct allowedips_node {
 	struct allowedips_owner	*_Atomic owner;		/* [a] NULL: nobody's */
 	uint8_t			 cidr;			/* [I] */
 	uint8_t			 is6;			/* [I] then it is a struct node6 */
+	uint16_t		 place;			/* [I] the slab's */
 	uint32_t		 bits4;			/* [I] IPv4: the prefix, host order */
 	union {
 		struct {
@@ -136,6 +137,8 @@ void allowedips_init(struct allowedips *t, struct reclaim *reclaim)
 	atomic_init(&t->root4, NULL);
 	atomic_init(&t->root6, NULL);
 	t->last = NULL;
+	slab_init(&t->nodes4, sizeof(struct allowedips_node));
+	slab_init(&t->nodes6, sizeof(struct node6));
 	t->reclaim = reclaim;
 }
 
@@ -172,15 +175,15 @@ static struct allowedips_node *_Atomic *slot_of(
 	return is6 ? &t->root6 : &t->root4;
 }
 
-static struct allowedips_node *node_new(bool is6, struct key k, unsigned cidr)
+static struct allowedips_node *node_new(struct allowedips *t, bool is6, struct key k, unsigned cidr)
 {
-	struct allowedips_node *n = calloc(1, is6 ? sizeof(struct node6) : sizeof(*n));
+	uint16_t place;
+	struct allowedips_node *n = slab_alloc(is6 ? &t->nodes6 : &t->nodes4, &place);
 
 	if (!n)
 		return NULL;
 	k = key_mask(k, cidr);
-	n->cidr = (uint8_t)cidr;
-	n->is6 = is6;
+	*n = (struct allowedips_node){.cidr = (uint8_t)cidr, .is6 = is6, .place = place};
 	if (is6)
 		memcpy(((struct node6 *)(void *)n)->bits, (uint64_t[]){k.hi, k.lo}, sizeof(uint64_t[2]));
 	else
@@ -254,15 +257,15 @@ int allowedips_insert(struct allowedips *t, int family, const void *addr, unsign
 			set_owner(n, owner);
 		return 0;
 	}
-	n = fork = node_new(is6, k, cidr);
+	n = fork = node_new(t, is6, k, cidr);
 	if (!n)
 		return -ENOMEM;
 	if (there) {
 		common = min(key_common(k, node_key(there)), cidr);
 		if (common < cidr) {
-			fork = node_new(is6, k, common);
+			fork = node_new(t, is6, k, common);
 			if (!fork) {
-				free(n);
+				slab_free(n, n->place);
 				return -ENOMEM;
 			}
 			adopt(fork, n);
@@ -278,7 +281,9 @@ int allowedips_insert(struct allowedips *t, int family, const void *addr, unsign
 
 static void node_free(struct reclaim_item *item)
 {
-	free(container_of(item, struct allowedips_node, item));
+	struct allowedips_node *n = container_of(item, struct allowedips_node, item);
+
+	slab_free(n, n->place);
 }
 
 /* Put the only child of ${n} (or nothing) in its place.  Returns its parent. */

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "base/slab.h"
 #include "wg/reclaim.h"
 
 #include <sys/queue.h>
@@ -25,6 +26,7 @@ struct allowedips_owner {
 struct allowedips {
 	struct allowedips_node *_Atomic	 root4, *_Atomic root6;
 	struct allowedips_node		*last;	/* the writer's: the one inserted last, or NULL */
+	struct slab			 nodes4, nodes6;
 	struct reclaim			*reclaim;
 };
 
