@@ -9,7 +9,9 @@
  *
  * keys: the public keys, in hex, to be configured as peers of the daemon.
  * answered: responses per second when WINDOW initiations are always under way, made beforehand.
- *	The window stays below the queue length from which a daemon sends cookies instead.
+ *	The window stays below the queue length from which a daemon sends cookies instead.  Each peer
+ *	has had one answered before the time begins: with the first a daemon may compute what it keeps
+ *	of a peer, a fourth derivation.
  * together: all begin at the same moment and follow the protocol (answer a cookie, try again after
  *	five seconds); the time until each has a session.
  * flood: at a rate, whether or not they are answered.  KIND: valid; broken (right mac1, which
@@ -32,6 +34,7 @@
 #define MADE_PER_S 16000 /* no daemon answers more on one core */
 /* Silence for so long: what was under way is lost.  Sooner, it would only wait in the daemon. */
 #define STALL_NS SECOND_NS
+#define WARM_SECONDS 30.0
 #define PEERS_MAX 32768
 #define RETRY_NS (5 * SECOND_NS)
 #define JITTER_NS 333000000ull
@@ -224,28 +227,36 @@ static void receive(struct answers *a, int ms)
 	a->n = n < 0 ? 0 : (unsigned)n;
 }
 
-static int answered(int argc, char *argv[])
-{
-	unsigned window = (unsigned)atoi(argv[5]), n_made, sent = 0, under_way = 0;
-	unsigned long long n = 0, cookies = 0, lost = 0;
-	double seconds = atof(argv[6]);
+/* What was made, and how far it was sent. */
+struct supply {
 	struct wg_initiation *all;
-	uint64_t start, now, last, cpu;
+	unsigned n, sent;
+};
+
+struct tally {
+	unsigned sent;
+	unsigned long long answered, cookies, lost;
+	uint64_t ns;
+};
+
+/* Keep ${window} initiations under way until ${end} of them are sent, or for so long; what is then still
+ * under way counts as neither answered nor lost. */
+static struct tally ask(struct supply *s, unsigned end, unsigned window, double seconds)
+{
+	struct tally t = {0};
+	unsigned under_way = 0;
+	uint64_t start, now, last;
 	static struct answers a;
 
-	begin(argv);
-	window = min(max(window, 1u), 1024u);
-	n_made = (unsigned)(MADE_PER_S * seconds);
-	all = make_all(n_made);
-	cpu = cpu_ns(argc - 7, argv + 7);
 	start = now = last = now_ns();
-	while (now - start < (uint64_t)(seconds * 1e9) && sent < n_made) {
-		unsigned k = min(window - under_way, n_made - sent);
+	while (now - start < (uint64_t)(seconds * 1e9) && (s->sent < end || under_way)) {
+		unsigned k = min(window - under_way, end - s->sent);
 
 		k = min(k, (unsigned)BATCH);
 		if (k) {
-			send_batch(all + sent, sizeof(*all), k, sent % g.n);
-			sent += k;
+			send_batch(s->all + s->sent, sizeof(*s->all), k, s->sent % g.n);
+			s->sent += k;
+			t.sent += k;
 			under_way += k;
 		}
 		receive(&a, 20);
@@ -255,23 +266,43 @@ static int answered(int argc, char *argv[])
 
 			if (type != WG_MESSAGE_RESPONSE && type != WG_MESSAGE_COOKIE)
 				continue;
-			n += type == WG_MESSAGE_RESPONSE;
-			cookies += type == WG_MESSAGE_COOKIE;
+			t.answered += type == WG_MESSAGE_RESPONSE;
+			t.cookies += type == WG_MESSAGE_COOKIE;
 			under_way -= under_way > 0;
 			last = now;
 		}
 		if (now - last > STALL_NS) {
-			lost += under_way;
+			t.lost += under_way;
 			under_way = 0;
 			last = now;
 		}
 	}
+	t.ns = now - start;
+	return t;
+}
+
+static int answered(int argc, char *argv[])
+{
+	unsigned window = (unsigned)atoi(argv[5]);
+	double seconds = atof(argv[6]);
+	struct supply s = {0};
+	struct tally t;
+	uint64_t cpu;
+
+	begin(argv);
+	window = min(max(window, 1u), 1024u);
+	s.n = g.n + (unsigned)(MADE_PER_S * seconds);
+	s.all = make_all(s.n);
+	(void)ask(&s, g.n, window, WARM_SECONDS);
+	cpu = cpu_ns(argc - 7, argv + 7);
+	t = ask(&s, s.n, window, seconds);
 	cpu = cpu_ns(argc - 7, argv + 7) - cpu;
 	printf("{\"sent\": %u, \"answered\": %llu, \"cookies\": %llu, \"lost\": %llu, \"seconds\": "
 	       "%.6f, "
 	       "\"per_s\": %.1f, \"cpu_s\": %.6f}\n",
-		sent, n, cookies, lost, (double)(now - start) / 1e9,
-		(double)n / ((double)(now - start) / 1e9), (double)cpu / 1e9);
+		t.sent, t.answered, t.cookies, t.lost, (double)t.ns / 1e9,
+		(double)t.answered / ((double)t.ns / 1e9), (double)cpu / 1e9);
+	free(s.all);
 	return 0;
 }
 

@@ -16,6 +16,8 @@ void crypto_die(const char *what)
 	abort();
 }
 
+const uint8_t x25519_base[32] = {9};
+
 static void scratch_free(void *p)
 {
 	struct crypto_scratch *s = p;
@@ -26,6 +28,7 @@ static void scratch_free(void *p)
 	EVP_MD_CTX_free(s->md);
 	EVP_MAC_CTX_free(s->mac);
 	EVP_PKEY_free(s->peer);
+	EVP_PKEY_CTX_free(s->from_data);
 	free(s);
 }
 
@@ -66,12 +69,13 @@ const struct crypto_ciphers *crypto_ciphers(void)
 static struct crypto_scratch *scratch_new(void)
 {
 	const struct crypto_algorithms *a = crypto_algorithms();
-	static const uint8_t base_point[32] = {9};
 	struct crypto_scratch *s = calloc(1, sizeof(*s));
 
 	if (!s || !(s->md = EVP_MD_CTX_new()) || !(s->mac = EVP_MAC_CTX_new(a->blake2s_mac)) ||
 		!(s->peer = EVP_PKEY_new_raw_public_key_ex(
-			  a->lib, "X25519", NULL, base_point, sizeof(base_point))) ||
+			  a->lib, "X25519", NULL, x25519_base, sizeof(x25519_base))) ||
+		!(s->from_data = EVP_PKEY_CTX_new_from_name(a->lib, "X25519", NULL)) ||
+		EVP_PKEY_fromdata_init(s->from_data) <= 0 ||
 		pthread_setspecific(thread_end, s))
 		crypto_die("contexts");
 	return s;

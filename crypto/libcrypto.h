@@ -37,6 +37,9 @@ struct crypto_ciphers {
 	EVP_CIPHER	*chacha20_poly1305;
 };
 
+/* The base point of X25519 (RFC 7748, section 4.1). */
+extern const uint8_t x25519_base[32];
+
 /* One thread's contexts. */
 struct crypto_scratch {
 	EVP_CIPHER_CTX	*chacha20;		/* NULL until crypto_chacha20() */
@@ -44,6 +47,7 @@ struct crypto_scratch {
 	EVP_MD_CTX	*md;
 	EVP_MAC_CTX	*mac;
 	EVP_PKEY	*peer;		/* an X25519 public key, overwritten by every derivation */
+	EVP_PKEY_CTX	*from_data;	/* makes X25519 keys of bytes */
 };
 
 /* crypto_algorithms(), crypto_ciphers(): fetched at the first call.  Never NULL. */

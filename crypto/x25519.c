@@ -4,10 +4,12 @@
 
 #include <errno.h>
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/params.h>
 
 struct x25519 {
-	EVP_PKEY	*key;
+	EVP_PKEY	*key;		/* what it has for its public key is the base point */
 	EVP_PKEY_CTX	*derive;	/* prepared once; each derivation works on a copy, so that threads may share it */
 	uint8_t		 public[X25519_LEN];
 };
@@ -17,24 +19,46 @@ static void pkey_ctx_freep(EVP_PKEY_CTX **c)
 	EVP_PKEY_CTX_free(*c);
 }
 
+/*
+ * A key without its public half, for which libcrypto would take a way of its own that is slower than
+ * a derivation: 44 us instead of 36.  It is not asked to if it is told one, and derivations never look
+ * at it.
+ */
+static EVP_PKEY *private_only(uint8_t private[X25519_LEN])
+{
+	uint8_t any[X25519_LEN];
+	OSSL_PARAM both[] = {
+		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, private, X25519_LEN),
+		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, any, sizeof(any)),
+		OSSL_PARAM_construct_end(),
+	};
+	EVP_PKEY *key = NULL;
+
+	memcpy(any, x25519_base, sizeof(any));
+	return EVP_PKEY_fromdata(crypto_scratch()->from_data, &key, EVP_PKEY_KEYPAIR, both) > 0 ?
+		       key : NULL;
+}
+
 int x25519_new(const uint8_t private[X25519_LEN], struct x25519 **ret)
 {
-	OSSL_LIB_CTX *lib = crypto_algorithms()->lib;
 	cleanup(x25519_freep) struct x25519 *k = calloc(1, sizeof(*k));
 	uint8_t clamped[X25519_LEN];
-	size_t len = sizeof(k->public);
+	int r;
 
 	if (!k)
 		return -ENOMEM;
 	memcpy(clamped, private, sizeof(clamped));
 	x25519_clamp(clamped);
-	k->key = EVP_PKEY_new_raw_private_key_ex(lib, "X25519", NULL, clamped, sizeof(clamped));
+	k->key = private_only(clamped);
 	explicit_bzero(clamped, sizeof(clamped));
-	if (!k->key || EVP_PKEY_get_raw_public_key(k->key, k->public, &len) <= 0)
+	if (!k->key)
 		return -ENOMEM;
-	k->derive = EVP_PKEY_CTX_new_from_pkey(lib, k->key, NULL);
+	k->derive = EVP_PKEY_CTX_new_from_pkey(crypto_algorithms()->lib, k->key, NULL);
 	if (!k->derive || EVP_PKEY_derive_init(k->derive) <= 0)
 		return -ENOMEM;
+	r = x25519_derive(k, x25519_base, k->public);
+	if (r < 0)
+		return r;
 	*ret = steal(k);
 	return 0;
 }

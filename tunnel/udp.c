@@ -624,22 +624,38 @@ static int ask_route(struct udp_queue *q, const struct wg_endpoint *e)
 	return nlh->nlmsg_type != NLMSG_ERROR;
 }
 
+/* Where it is known whether ${key}'s source works, or where that is to be written. */
+static struct udp_way *way_for(struct udp_queue *q, const struct wg_endpoint *key, unsigned routes)
+{
+	unsigned hash = 2166136261u;
+	struct udp_way *set, *old = NULL;
+
+	for (unsigned i = 0; i < sizeof(key->src); i++)
+		hash = (hash ^ key->dst.bytes[i] ^ (uint32_t)key->src[i] << 8) * 16777619u;
+	set = &q->ways[(hash >> 16) * UDP_WAYS_TOGETHER % UDP_WAYS_MAX];
+	for (unsigned i = 0; i < UDP_WAYS_TOGETHER; i++) {
+		if (wg_endpoint_equal(&set[i].endpoint, key))
+			return &set[i];
+		if (!set[i].endpoint.dst.family || set[i].routes != routes)
+			old = &set[i];
+	}
+	return old ? old : &set[q->ways_turn++ % UDP_WAYS_TOGETHER];
+}
+
 /*
  * Can ${e}'s source be used?  Not without a route from it, for IPv4 by its interface.
  */
 static bool source_works(struct udp_queue *q, const struct wg_endpoint *e)
 {
 	struct wg_endpoint key = *e;
-	unsigned routes = q->owner->routes, hash = 2166136261u;
+	unsigned routes = q->owner->routes;
 	struct udp_way *way;
 	int r;
 
 	if (q->routes_fd < 0 || e->dst.scope_id)
 		return true;
 	key.dst.port = 0;
-	for (unsigned i = 0; i < 16; i++)
-		hash = (hash ^ key.dst.bytes[i] ^ (uint32_t)key.src[i] << 8) * 16777619u;
-	way = &q->ways[(hash >> 16) % UDP_WAYS_MAX];
+	way = way_for(q, &key, routes);
 	if (wg_endpoint_equal(&way->endpoint, &key) && way->routes == routes)
 		return way->works;
 	r = ask_route(q, e);

@@ -27,6 +27,7 @@
 #define UDP_PATHS_MAX 512	/* that are narrow, or cannot segment, at a time; more are tried twice */
 #define UDP_PATHS_TOGETHER 4	/* of them share a place */
 #define UDP_WAYS_MAX 2048	/* of sources whose routes are known; more are asked for again */
+#define UDP_WAYS_TOGETHER 4	/* of them share a place */
 
 struct udp_config {
 	uint16_t	port;		/* 0: the kernel chooses one that is free for both families */
@@ -70,6 +71,7 @@ struct udp_queue {
 	const struct udp	*owner;		/* [I] */
 	int			routes_fd;	/* [w] asks for routes; -1: cannot */
 	struct udp_way		ways[UDP_WAYS_MAX];	/* [w] */
+	unsigned		ways_turn;		/* [w] which of those in a place goes next */
 };
 
 struct udp {
