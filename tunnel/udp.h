@@ -60,6 +60,12 @@ struct udp_counters {
 	uint64_t	refused_sources;
 };
 
+union sockaddr_any {
+	struct sockaddr		any;
+	struct sockaddr_in	in;
+	struct sockaddr_in6	in6;
+};
+
 struct udp_queue {
 	int			fd4, fd6;	/* [I] -1: the family is not there.  Poll them for POLLIN. */
 	bool			gso4, gso6;	/* [w] UDP_SEGMENT works */
@@ -115,6 +121,9 @@ static inline void udp_freep(struct udp **u)
 	if (*u)
 		udp_free(*u);
 }
+
+/* udp_no_route_query(q, why): routes cannot be asked for; sources are believed until a send is refused. */
+void udp_no_route_query(struct udp_queue *q, int why);
 
 /* udp_set_mark(u, mark): on all sockets, or on an error on none. */
 int udp_set_mark(struct udp *u, uint32_t mark);
