@@ -53,6 +53,21 @@ static void unlock_dir(const struct dir_lock *l)
 	close(l->fd);
 }
 
+static int open_lock(const char *path)
+{
+	/*
+	 * In a sticky directory the kernel may let nobody, root included, create a file that is
+	 * another user's already (fs.protected_regular).
+	 */
+	int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT)
+		fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		return fd;
+	return errno == EACCES && !access(path, F_OK) ? -EOWNERDEAD : -errno;
+}
+
 /*
  * Only one at a time may look who is there and take the place.  The lock is on a file that nobody
  * else can open: whoever may read the directory could hold a lock on that, and stop every start.
@@ -65,11 +80,13 @@ static int lock_dir(const char *dir, struct dir_lock *ret)
 	if (n < 0 || (size_t)n >= sizeof(ret->path))
 		return -ENAMETOOLONG;
 	for (;;) {
-		cleanup(close_fd) int fd =
-			open(ret->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+		cleanup(close_fd) int fd = open_lock(ret->path);
 
+		/* Somebody else was first. */
+		if (fd == -EEXIST)
+			continue;
 		if (fd < 0)
-			return -errno;
+			return fd;
 		if (flock(fd, LOCK_EX) < 0) {
 			if (errno != EINTR)
 				return -errno;

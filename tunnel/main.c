@@ -17,6 +17,7 @@
 
 #define WORKERS_DEFAULT_MAX 8
 #define STACK_BYTES (256u << 10) /* of the control thread: it has buffers of 64 KiB and less there */
+#define OTHERS_LOCK(dir) dir "/.lock is another user's: remove it, if none of theirs is just starting"
 #define KEPT_TUN "tun" /* the queues, where the service manager keeps them */
 
 static unsigned default_workers(void)
@@ -125,6 +126,9 @@ static int get_uapi(const struct environment *env, const char *name, int *ret)
 	if (r == -EADDRINUSE)
 		log_error("%s/%s.sock is in use: another daemon serves %s", UAPI_SOCKET_DIR, name,
 			name);
+	else if (r == -EOWNERDEAD)
+		log_error("cannot listen on %s/%s.sock: %s", UAPI_SOCKET_DIR, name,
+			OTHERS_LOCK(UAPI_SOCKET_DIR));
 	else if (r == -EEXIST)
 		log_error("%s/%s.sock is no socket: take away what is there", UAPI_SOCKET_DIR, name);
 	else if (r < 0)
@@ -141,7 +145,10 @@ static int get_ctl(const char *name)
 		return fd;
 	log_error("ctl: cannot listen on " CTL_DIR "/%s" CTL_SUFFIX
 		  ": %s; going on, and ginnel stats will not see this tunnel",
-		name, r == -EADDRINUSE ? "another daemon serves it" : strerror(-r));
+		name,
+		r == -EADDRINUSE    ? "another daemon serves it"
+		: r == -EOWNERDEAD ? OTHERS_LOCK(CTL_DIR)
+				    : strerror(-r));
 	return -1;
 }
 

@@ -195,6 +195,30 @@ static void in_use(void)
 }
 
 /* What any user may do who can read the directory. */
+static void others_lock(void)
+{
+	bool root = geteuid() == 0;
+	struct stat st;
+	int fd;
+
+	down();
+	CHECK(!chmod(top, 0755) && !chmod(dir, 01777));
+	fd = open(lock, O_CREAT | O_EXCL | O_RDWR, 0);
+	CHECK(fd >= 0 && !fchmod(fd, root ? 0600 : 0));
+	close(fd);
+	CHECK_EQ(root ? seteuid(65534) : 0, 0);
+	CHECK_EQ(uapi_socket_listen(dir, "wg7", &fd), -EOWNERDEAD);
+	CHECK_EQ(root ? seteuid(0) : 0, 0);
+	if (root) {
+		CHECK_EQ(chown(lock, 65534, 65534), 0);
+		CHECK_EQ(uapi_socket_listen(dir, "wg7", &fd), 0);
+		uapi_socket_remove(dir, "wg7", fd);
+	}
+	unlink(lock);
+	CHECK(lstat(lock, &st) < 0);
+	CHECK(!chmod(dir, 0755) && !chmod(top, 0700));
+}
+
 static void directory_locked(void)
 {
 	struct stat st;
@@ -577,6 +601,7 @@ int main(void)
 	test_run("the socket is its owner's alone, its directory everybody's to look into [uapi-socket-path]", file_modes);
 	test_run("a socket that is listened on is in use, a dead one is replaced [uapi-in-use] [uapi-stale-socket]", in_use);
 	test_run("a user who holds a lock on the directory does not stop the start [uapi-dir-lock]", directory_locked);
+	test_run("a lock that another user died with is told apart, and no obstacle to root [uapi-dir-lock]", others_lock);
 	test_run("who waits for a lock that is taken away waits for the next one [uapi-dir-lock]", lock_taken_away);
 	test_run("of six daemons that start at once, one wins [uapi-in-use]", many_at_once);
 	test_run("the socket is removed at the end, another one's is not [proc-socket-removed]", removed_at_the_end);
