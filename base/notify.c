@@ -1,6 +1,7 @@
 #include "base/notify.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -8,6 +9,7 @@
 
 #define TEXT_MAX 1024
 #define FIRST_FD 3
+#define WAIT_MS 5000
 
 int notify_open(struct notify *ret)
 {
@@ -66,18 +68,46 @@ static int send_text(
 	return sendmsg(n->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
-int notify_say(const struct notify *n, const char *fmt, ...)
+__attribute__((format(printf, 2, 0)))
+static int say(const struct notify *n, const char *fmt, va_list ap)
 {
 	char text[TEXT_MAX];
-	va_list ap;
-	int len;
+	int len = vsnprintf(text, sizeof(text), fmt, ap);
 
-	va_start(ap, fmt);
-	len = vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
 	if (len < 0 || (size_t)len >= sizeof(text))
 		return -E2BIG;
 	return send_text(n, text, (size_t)len, NULL, 0);
+}
+
+int notify_say(const struct notify *n, const char *fmt, ...)
+{
+	va_list ap;
+	int r;
+
+	va_start(ap, fmt);
+	r = say(n, fmt, ap);
+	va_end(ap);
+	return r;
+}
+
+int notify_wait(const struct notify *n, const char *fmt, ...)
+{
+	for (;;) {
+		struct pollfd p = {.fd = n->fd, .events = POLLOUT};
+		va_list ap;
+		int r;
+
+		va_start(ap, fmt);
+		r = say(n, fmt, ap);
+		va_end(ap);
+		if (r != -EAGAIN)
+			return r;
+		r = poll(&p, 1, WAIT_MS);
+		if (r == 0)
+			return -ETIMEDOUT;
+		if (r < 0 && errno != EINTR)
+			return -errno;
+	}
 }
 
 int notify_keep(const struct notify *n, const char *name, const int fds[], size_t n_fds)

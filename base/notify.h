@@ -3,7 +3,7 @@
  *
  * The protocol of sd_notify(3) and sd_listen_fds(3): datagrams of "KEY=value" lines to the socket
  * that NOTIFY_SOCKET names, descriptors from number 3 on.  The socket is connected once, before a
- * program shuts itself in.  Where no manager listens all this does nothing.  Nothing here waits.
+ * program shuts itself in.  Where no manager listens all this does nothing.  Nothing but notify_wait() waits.
  */
 #pragma once
 
@@ -27,6 +27,9 @@ void notify_close(struct notify *n);
  * because the manager is behind.
  */
 int notify_say(const struct notify *n, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* notify_wait(n, text): the same, but wait for a manager that is behind: -ETIMEDOUT after 5 s. */
+int notify_wait(const struct notify *n, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /*
  * notify_keep(n, name, fds, n_fds): have the manager keep these descriptors, all or none, until the

@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/notify.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -64,6 +65,8 @@ struct daemon {
 	int			 bind_error;	/* the one that was told; 0: none */
 	uint64_t		 deadline_ns;
 	const char		*name;
+	const char		*identity;
+	const struct notify	*notify;
 };
 
 static struct wg_now now(void)
@@ -566,6 +569,7 @@ static void give_describe(void *arg, struct handover_tunnel *ret)
 	ret->port = d->port;
 	ret->fwmark = d->fwmark;
 	ret->up = d->link_up;
+	ret->managed = d->notify->fd >= 0;
 	ret->bind = d->bind;
 	for (; ret->n_tun < d->tun->n_queues && !d->tun->queues[ret->n_tun].shared; ret->n_tun++)
 		ret->tun[ret->n_tun] = d->tun->queues[ret->n_tun].fd;
@@ -606,9 +610,13 @@ static void give_thaw(void *arg)
 	d->deadline_ns = 0;
 }
 
-static void given(void *arg)
+static void given(void *arg, pid_t to)
 {
 	struct daemon *d = arg;
+	int r = to > 0 ? notify_wait(d->notify, "MAINPID=%d", (int)to) : -ESRCH;
+
+	if (r < 0)
+		log_error("handover: the service manager was not told who follows: %s", strerror(-r));
 
 	d->foreign = true;
 	d->stop = true;
@@ -628,6 +636,7 @@ static int make_give(struct daemon *d, struct ctl_service *ret)
 		.freeze = give_freeze,
 		.thaw = give_thaw,
 		.given = given,
+		.identity = d->identity,
 		.arg = d};
 	int r = handover_give_new(&host, &d->give);
 
@@ -882,6 +891,8 @@ int daemon_new(const struct daemon_config *config, struct daemon **ret)
 	d->foreign = config->take != NULL;
 	d->without = config->without;
 	d->bind = config->bind;
+	d->identity = config->identity;
+	d->notify = config->notify;
 	d->bind_retry_ns = UINT64_MAX;
 	r = make_parts(d);
 	if (r < 0)

@@ -12,6 +12,7 @@
 
 struct daemon;
 struct handover_take;
+struct notify;
 
 struct daemon_config {
 	struct tun	*tun;		/* owned by the daemon from the call on, also when it fails */
@@ -21,6 +22,8 @@ struct daemon_config {
 	unsigned	 workers;	/* threads that move packets */
 	unsigned	 without;	/* pieces of the fast path: FAST_PATH_... */
 	struct bind	 bind;
+	const char	*identity;	/* of this program and its options, see handover_give.h; borrowed */
+	const struct notify *notify;	/* the service manager, borrowed */
 	/*
 	 * Of a daemon that is to be replaced, or NULL; borrowed until daemon_take_over() returns.
 	 * The descriptors above are its; its sockets are taken out of here.

@@ -54,6 +54,8 @@ void handover_put_tunnel(struct buf *f, const struct handover_tunnel *t)
 	ctl_put_number(f, HANDOVER_ITEM_PORT | CTL_CRITICAL, t->port);
 	ctl_put_number(f, HANDOVER_ITEM_FWMARK | CTL_CRITICAL, t->fwmark);
 	ctl_put_number(f, HANDOVER_ITEM_UP | CTL_CRITICAL, t->up);
+	if (t->managed)
+		ctl_put_number(f, HANDOVER_ITEM_MANAGED | CTL_CRITICAL, 1);
 	put_address(f, &t->bind.v4);
 	put_address(f, &t->bind.v6);
 	if (t->bind.device[0])
@@ -103,6 +105,9 @@ static int get_item(const struct ctl_field *f, struct handover_tunnel *t, struct
 		return f->number > UINT32_MAX ? -EBADMSG : 0;
 	case HANDOVER_ITEM_UP:
 		t->up = f->number;
+		return f->number > 1 ? -EBADMSG : 0;
+	case HANDOVER_ITEM_MANAGED:
+		t->managed = f->number;
 		return f->number > 1 ? -EBADMSG : 0;
 	case HANDOVER_ITEM_BIND_ADDRESS:
 		return get_address(f, &t->bind);

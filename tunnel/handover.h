@@ -61,7 +61,9 @@ ENUM_DECLARE(handover_message, HANDOVER_MESSAGE_LIST);
 	X(HANDOVER_ITEM_INPUT, 12, "input", "bytes: the client before it sent, not looked at")     \
 	X(HANDOVER_ITEM_OUTPUT, 13, "output", "bytes: the client before it is to be sent")         \
 	X(HANDOVER_ITEM_ENDED, 14, "ended", "number: 1, the client is closed then")                \
-	X(HANDOVER_ITEM_FROZEN_AT, 15, "frozen-at", "number: boot time in ns")
+	X(HANDOVER_ITEM_FROZEN_AT, 15, "frozen-at", "number: boot time in ns")                     \
+	X(HANDOVER_ITEM_MANAGED, 16, "managed", "number: 1, the old one is a service")             \
+	X(HANDOVER_ITEM_UNLESS, 17, "unless", "text: refuse, if this is what the old one is")
 ENUM_DECLARE(handover_item, HANDOVER_ITEM_LIST);
 
 #define HANDOVER_ROLE_LIST(X)                                                                      \
@@ -80,6 +82,7 @@ struct handover_tunnel {
 	uint16_t	port;
 	uint32_t	fwmark;
 	bool		up;
+	bool		managed;	/* its service manager hears from it who comes next */
 	struct bind	bind;
 	unsigned	n_tun, n_udp4, n_udp6;
 	int		tun[TUN_QUEUES_MAX];

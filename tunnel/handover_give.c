@@ -14,6 +14,7 @@
 struct handover_give {
 	struct handover_host	 host;
 	struct loop_source	 source;	/* fd -1: nobody is there */
+	pid_t			 to;		/* who that is, by the kernel's word */
 	struct buf		 frame;
 	struct handover_tunnel	 tunnel;	/* descriptors borrowed */
 	struct buf		 state;		/* PREPARE's */
@@ -229,9 +230,9 @@ static void freeze(struct handover_give *g)
 	if (r == 0)
 		r = handover_say(g->source.fd, &g->frame, HANDOVER_COMMIT, NULL);
 	if (r == 0 && wait_taken(g)) {
-		log_info("handover: another daemon has taken over");
+		log_info("handover: another daemon has taken over pid=%d", (int)g->to);
+		h->given(h->arg, g->to);
 		end(g);
-		h->given(h->arg);
 		return;
 	}
 	abort_it(g, r == 0 ? words(-EPIPE) : words(r));
@@ -256,26 +257,33 @@ static void ready(struct loop_source *source, uint32_t events)
 		freeze(g);
 }
 
-/* 0; what REPLACE says that is not understood: -EPROTONOSUPPORT. */
-static int check_request(struct rd fields)
+/* 0; what REPLACE says that is not understood: -EPROTONOSUPPORT; -EALREADY: there is no need. */
+static int check_request(const struct handover_give *g, struct rd fields)
 {
+	const char *identity = g->host.identity;
+	bool version = false, same = false;
 	struct ctl_field f;
-	bool version = false;
 
 	while (ctl_next(&fields, &f)) {
 		if ((f.tag & ~CTL_CRITICAL) == HANDOVER_ITEM_VERSION)
 			version = f.number == HANDOVER_VERSION;
+		else if ((f.tag & ~CTL_CRITICAL) == HANDOVER_ITEM_UNLESS)
+			same = f.len == strlen(identity) && !memcmp(f.data, identity, f.len);
 		else if (f.tag & CTL_CRITICAL)
 			return -EPROTONOSUPPORT;
 	}
-	return version ? 0 : -EPROTONOSUPPORT;
+	if (!version)
+		return -EPROTONOSUPPORT;
+	return same ? -EALREADY : 0;
 }
 
 static int begin(struct handover_give *g, int fd)
 {
 	const struct handover_host *h = &g->host;
+	struct ucred peer;
 	int r;
 
+	g->to = ctl_peer(fd, &peer) < 0 ? 0 : peer.pid;
 	g->config_changes = h->config_changes(h->arg);
 	g->tunnel_changes = h->tunnel_changes(h->arg);
 	g->told_tunnel = g->prepared = false;
@@ -299,9 +307,14 @@ static int begin(struct handover_give *g, int fd)
 static void take(void *arg, int socket, struct rd fields, struct ctl_fds *fds)
 {
 	struct handover_give *g = arg;
-	int r = check_request(fields);
+	int r = check_request(g, fields);
 	const char *why = NULL;
 
+	if (r == -EALREADY) {
+		ctl_refuse(socket, r, "it is this very program");
+		close(socket);
+		return;
+	}
 	if (r < 0) {
 		why = "the running daemon speaks another version of the hand-over";
 	} else if (g->source.fd >= 0) {

@@ -30,9 +30,10 @@ struct handover_host {
 	/* Park the workers, run the device, drain its effects; and the way back. */
 	void			(*freeze)(void *arg);
 	void			(*thaw)(void *arg);
-	/* Another one has the tunnel: end, and leave everything as it is. */
-	void			(*given)(void *arg);
+	/* Another process has the tunnel: end, and leave everything as it is.  0: who is not known. */
+	void			(*given)(void *arg, pid_t to);
 	void			*arg;
+	const char		*identity;	/* of this program and its options, for HANDOVER_ITEM_UNLESS */
 };
 
 int handover_give_new(const struct handover_host *host, struct handover_give **ret);

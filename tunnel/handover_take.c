@@ -40,6 +40,16 @@ static int failed(const struct handover_take *t, const char *step, int r)
 	return r;
 }
 
+static bool is_error(struct rd refused, unsigned error)
+{
+	struct ctl_field f;
+
+	while (ctl_next(&refused, &f))
+		if (f.tag == CTL_ITEM_ERROR && f.number == error)
+			return true;
+	return false;
+}
+
 /* The next frame that is not the other's last word. */
 static int hear(struct handover_take *t, struct ctl_fds *fds, uint64_t deadline_ns, struct rd *ret,
 	uint16_t *ret_type)
@@ -52,7 +62,7 @@ static int hear(struct handover_take *t, struct ctl_fds *fds, uint64_t deadline_
 		return 0;
 	buf_clear(&t->why);
 	handover_why(*ret, &t->why);
-	return -ECANCELED;
+	return *ret_type == CTL_MESSAGE_REFUSED && is_error(*ret, EALREADY) ? -EALREADY : -ECANCELED;
 }
 
 /* ---- pieces ---- */
@@ -187,7 +197,7 @@ static int try_state(struct handover_take *t)
 		t->state.data, t->state.len, &t->why);
 }
 
-static int prepare(struct handover_take *t)
+static int prepare(struct handover_take *t, const char *unless)
 {
 	int r = connect_to(t);
 
@@ -197,6 +207,8 @@ static int prepare(struct handover_take *t)
 		return r;
 	ctl_begin(&t->frame, CTL_MESSAGE_REPLACE);
 	ctl_put_number(&t->frame, HANDOVER_ITEM_VERSION | CTL_CRITICAL, HANDOVER_VERSION);
+	if (unless)
+		ctl_put_text(&t->frame, HANDOVER_ITEM_UNLESS | CTL_CRITICAL, unless);
 	r = handover_send(t->fd, &t->frame, NULL, 0, clock_ns(CLOCK_BOOTTIME) + HANDOVER_STEP_NS);
 	if (r == 0)
 		r = hear_all(t);
@@ -207,7 +219,7 @@ static int prepare(struct handover_take *t)
 	return try_state(t);
 }
 
-int handover_take_begin(const char *name, struct handover_take **ret)
+int handover_take_begin(const char *name, const char *unless, struct handover_take **ret)
 {
 	cleanup(handover_take_freep) struct handover_take *t = calloc(1, sizeof(*t));
 	int r;
@@ -220,7 +232,9 @@ int handover_take_begin(const char *name, struct handover_take **ret)
 	t->state = buf_of_max(WG_HANDOVER_MAX);
 	t->why = buf_of_max(4096);
 	handover_tunnel_init(&t->tunnel);
-	r = prepare(t);
+	r = prepare(t, unless);
+	if (r == -EALREADY)
+		return r;
 	if (r < 0)
 		return failed(t, "the running daemon", r);
 	*ret = steal(t);
@@ -341,6 +355,13 @@ int handover_take_finish(struct handover_take *t, struct wg_device *d, struct wg
 	}
 	(void)handover_say(t->fd, &t->frame, HANDOVER_ABORT, t->why.len ? buf_str(&t->why) : strerror(-r));
 	return failed(t, "its last state", r);
+}
+
+void handover_take_wait(struct handover_take *t)
+{
+	struct pollfd p = {.fd = t->fd, .events = POLLIN};
+
+	(void)poll(&p, 1, (int)(HANDOVER_STEP_NS / 1000000));
 }
 
 void handover_take_clients(struct handover_take *t, struct uapi_server *s)

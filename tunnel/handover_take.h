@@ -12,10 +12,11 @@
 struct handover_take;
 
 /*
- * handover_take_begin(name, ret): ask the daemon that serves ${name} for all it has.  0, or
+ * handover_take_begin(name, unless, ret): ask the daemon that serves ${name} for all it has.  0, or
  * negative errno after a line of the log; that one then goes on as if nothing had been.
+ * ${unless}, if not NULL: -EALREADY, and nothing is logged, if it calls itself so.
  */
-int handover_take_begin(const char *name, struct handover_take **ret);
+int handover_take_begin(const char *name, const char *unless, struct handover_take **ret);
 
 /* handover_take_free(t): before handover_take_finish() has returned >= 0: the old one goes on. */
 void handover_take_free(struct handover_take *t);
@@ -37,6 +38,9 @@ int handover_take_import(struct handover_take *t, struct wg_device *d, struct wg
  * sessions were forgotten; negative errno after a line of the log: it goes on.
  */
 int handover_take_finish(struct handover_take *t, struct wg_device *d, struct wg_now (*now)(void));
+
+/* handover_take_wait(t): after that: until the old one has told its service manager, or 5 s. */
+void handover_take_wait(struct handover_take *t);
 
 /* handover_take_clients(t, s): after that: the clients go on at ${s}. */
 void handover_take_clients(struct handover_take *t, struct uapi_server *s);

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #define WORKERS_DEFAULT_MAX 8
 #define STACK_BYTES (256u << 10) /* of the control thread: it has buffers of 64 KiB and less there */
@@ -72,11 +73,12 @@ static bool take_up_tun(const struct options *o, const struct notify *n, struct 
 /* Where it cannot be kept the tunnel works all the same. */
 static void keep_tun(const struct tun *t, const struct notify *n)
 {
+	unsigned n_fds = 0;
 	int fds[TUN_QUEUES_MAX], r;
 
-	for (unsigned i = 0; i < t->n_queues; i++)
-		fds[i] = t->queues[i].fd;
-	r = notify_keep(n, KEPT_TUN, fds, t->n_queues);
+	for (; n_fds < t->n_queues && !t->queues[n_fds].shared; n_fds++)
+		fds[n_fds] = t->queues[n_fds].fd;
+	r = notify_keep(n, KEPT_TUN, fds, n_fds);
 	if (r < 0)
 		log_info("tun: a crash will take the interface along: the service manager does not "
 			 "keep it: %s", strerror(-r));
@@ -185,6 +187,24 @@ static void listener_remove(const struct listener *l)
 
 /* ---- in the place of another daemon ---- */
 
+static bool takes_over(const struct options *o)
+{
+	return o->replace || o->upgrade;
+}
+
+/* The program's file, and what it is told: two daemons that are called the same do the same.  "": not known. */
+static void identify(const struct options *o, const struct environment *env, struct buf *ret)
+{
+	struct stat st;
+
+	if (stat("/proc/self/exe", &st) < 0)
+		return;
+	buf_printf(ret, "file=%llx:%llx workers=%u without=%x log=%d device=%s", (unsigned long long)st.st_dev,
+		(unsigned long long)st.st_ino, o->workers, o->without, (int)env->log_level, o->bind.device);
+	bind_address_format(&o->bind.v4, ret);
+	bind_address_format(&o->bind.v6, ret);
+}
+
 /* Sockets are bound already: other addresses cannot be had without losing what waits in them. */
 static bool same_bind(const struct bind *wanted, const struct bind *is)
 {
@@ -216,18 +236,34 @@ static int take_tun(const struct options *o, struct handover_tunnel *t, unsigned
 }
 
 /*
+ * Its manager takes for the service's main process only one of the service, which a command of its
+ * reload is, and not that command itself.
+ */
+static int check_managed(const struct options *o, const struct environment *env, const struct handover_tunnel *t)
+{
+	if (!t->managed || (env->main_pid == t->pid && !o->foreground && !env->foreground))
+		return 0;
+	log_error("cannot take over %s: it is a service, whose manager would lose it: reload that, as "
+		  "with systemctl reload ginnel-wg@%s", o->name, o->name);
+	return -EPERM;
+}
+
+/*
  * What the daemon has that serves the name.  It goes on until daemon_take_over(), and if that is
  * never reached.
  */
-static int prepare_take(const struct options *o, struct handover_take **ret, struct listener *l,
-	unsigned *ret_workers, struct tun **ret_tun)
+static int prepare_take(const struct options *o, const struct environment *env, const char *identity,
+	struct handover_take **ret, struct listener *l, unsigned *ret_workers, struct tun **ret_tun)
 {
 	struct handover_tunnel *t;
-	int r = handover_take_begin(o->name, ret);
+	int r = handover_take_begin(o->name, o->upgrade && *identity ? identity : NULL, ret);
 
 	if (r < 0)
 		return r;
 	t = handover_take_tunnel(*ret);
+	r = check_managed(o, env, t);
+	if (r < 0)
+		return r;
 	if (!same_namespace_as(t->uapi_fd)) {
 		log_error("cannot take over %s: it runs in another network namespace: start the new one there",
 			o->name);
@@ -248,14 +284,15 @@ static int prepare_take(const struct options *o, struct handover_take **ret, str
 	return 0;
 }
 
-static int prepare(const struct options *o, const struct environment *env, const struct notify *n,
-	struct handover_take **take, struct listener *l, unsigned *workers, struct tun **tun)
+static int prepare(const struct options *o, const struct environment *env, const char *identity,
+	const struct notify *n, struct handover_take **take, struct listener *l, unsigned *workers,
+	struct tun **tun)
 {
 	int r;
 
-	if (o->replace) {
+	if (takes_over(o)) {
 		snprintf(l->name, sizeof(l->name), "%s", o->name);
-		return prepare_take(o, take, l, workers, tun);
+		return prepare_take(o, env, identity, take, l, workers, tun);
 	}
 	r = get_tun(o, env, n, tun);
 	if (r < 0)
@@ -265,12 +302,23 @@ static int prepare(const struct options *o, const struct environment *env, const
 	return 0;
 }
 
+static int go_background(const struct options *o, const struct environment *env, int *ret_ready_fd)
+{
+	int r = o->foreground || env->foreground ? 0 : process_daemonise(takes_over(o), ret_ready_fd);
+
+	if (r < 0)
+		log_error("cannot go into the background: %s", strerror(-r));
+	return r;
+}
+
 static int serve(const struct options *o, const struct environment *env, const struct notify *n)
 {
 	cleanup(handover_take_freep) struct handover_take *take = NULL;
 	cleanup(tun_freep) struct tun *tun = NULL;
 	cleanup(listener_remove) struct listener listener = {.fd = -1, .ctl_fd = -1};
+	cleanup(buf_done) struct buf identity = buf_of_max(1024);
 	cleanup(daemon_freep) struct daemon *d = NULL;
+	const struct tun *kept;
 	struct daemon_config config;
 	unsigned workers = 0;
 	char prefix[64];
@@ -281,7 +329,19 @@ static int serve(const struct options *o, const struct environment *env, const s
 		log_error("cannot hold signals: %s", strerror(-r));
 		return r;
 	}
-	r = prepare(o, env, n, &take, &listener, &workers, &tun);
+	identify(o, env, &identity);
+	/* First, so that it is known to the other one and to its manager by who it will be. */
+	if (takes_over(o)) {
+		r = go_background(o, env, &ready_fd);
+		if (r < 0)
+			return r;
+	}
+	r = prepare(o, env, buf_str(&identity), n, &take, &listener, &workers, &tun);
+	if (r == -EALREADY) {
+		log_info("%s is served by this very program: nothing to do", o->name);
+		process_ready(ready_fd, true);
+		return 0;
+	}
 	if (r < 0)
 		return r;
 	snprintf(prefix, sizeof(prefix), "ginnel-wg(%s)", listener.name);
@@ -292,13 +352,9 @@ static int serve(const struct options *o, const struct environment *env, const s
 		if (r < 0)
 			return r;
 		listener.ctl_fd = get_ctl(listener.name);
-	}
-	if (!o->foreground && !env->foreground) {
-		r = process_daemonise(&ready_fd);
-		if (r < 0) {
-			log_error("cannot go into the background: %s", strerror(-r));
+		r = go_background(o, env, &ready_fd);
+		if (r < 0)
 			return r;
-		}
 	}
 	/* Not in a sanitizer's address space: it gives back pages, and locked ones cannot be. */
 	r = SANITIZERS ? 0 : process_lock_memory();
@@ -316,10 +372,11 @@ static int serve(const struct options *o, const struct environment *env, const s
 		log_error("cannot fence off the files: %s", strerror(-r));
 		return r;
 	}
+	kept = tun;
 	config = (struct daemon_config){
 		.tun = steal(tun), .uapi_fd = listener.fd, .ctl_fd = listener.ctl_fd,
 		.name = listener.name, .workers = workers, .without = o->without,
-		.bind = o->bind, .take = take};
+		.bind = o->bind, .identity = buf_str(&identity), .notify = n, .take = take};
 	listener.fd = listener.ctl_fd = -1;
 	r = daemon_new(&config, &d);
 	if (r < 0)
@@ -332,6 +389,11 @@ static int serve(const struct options *o, const struct environment *env, const s
 	r = take ? daemon_take_over(d) : 0;
 	if (r < 0)
 		return r;
+	if (take && n->fd >= 0) {
+		/* Now the manager listens to this one. */
+		handover_take_wait(take);
+		keep_tun(kept, n);
+	}
 	process_ready(ready_fd, env->log_level_set);
 	notify_say(n, "READY=1\nSTATUS=Serving the interface %s", listener.name);
 	r = daemon_run(d);

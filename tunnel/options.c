@@ -75,6 +75,8 @@ static const struct cmd_option rows[] = {
 		.help = "send and receive by this network device only; a VRF is one"},
 	{"replace", .value = VALUE_BOOL_AT(options, replace),
 		.help = "take over the interface and all sessions from the daemon that serves it"},
+	{"upgrade", .value = VALUE_BOOL_AT(options, upgrade),
+		.help = "--replace, unless the daemon that serves it is this program with these options"},
 	{"version", .value = VALUE_BOOL_AT(options, version), .help = "print the version"},
 };
 
@@ -172,11 +174,12 @@ static int check_variable(int argc, char *argv[], FILE *err)
 	r = parse_line(&cmd, argc, argv, &o, &call, err);
 	if (r < 0)
 		return r;
-	if (call.help || o.version || o.replace || call.n_operands) {
+	if (call.help || o.version || o.replace || o.upgrade || call.n_operands) {
 		fprintf(err, "%s: it can hold options for the tunnel only, not %s\n", cmd.name,
 			call.help	? "--help"
 			: o.version	? "--version"
 			: o.replace	? "--replace"
+			: o.upgrade	? "--upgrade"
 					: "operands; give the interface's name on the command line");
 		return -EINVAL;
 	}
@@ -304,6 +307,19 @@ static enum log_level log_level_named(const char *name, FILE *err)
 	return LOG_LEVEL_ERROR;
 }
 
+static uint64_t read_pid(const char *variable)
+{
+	const char *text = getenv(variable);
+	char *end;
+	unsigned long v;
+
+	if (!text || *text < '0' || *text > '9')
+		return 0;
+	errno = 0;
+	v = strtoul(text, &end, 10);
+	return *end || errno ? 0 : v;
+}
+
 static int read_fd(const char *variable, int *ret, FILE *err)
 {
 	const char *text = getenv(variable), *p;
@@ -339,6 +355,7 @@ int environment_read(struct environment *ret, FILE *err)
 		ret->log_level = log_level_named(level, err);
 	}
 	ret->foreground = foreground && !strcmp(foreground, "1");
+	ret->main_pid = read_pid("MAINPID");
 	r = read_fd("WG_TUN_FD", &ret->tun_fd, err);
 	if (!r)
 		r = read_fd("WG_UAPI_FD", &ret->uapi_fd, err);
@@ -347,6 +364,7 @@ int environment_read(struct environment *ret, FILE *err)
 		r = -EINVAL;
 	}
 	unsetenv("WG_PROCESS_FOREGROUND");
+	unsetenv("MAINPID");
 	unsetenv("WG_TUN_FD");
 	unsetenv("WG_UAPI_FD");
 	unsetenv(OPTIONS_VARIABLE);

@@ -25,6 +25,7 @@ struct options {
 	bool			 foreground;
 	bool			 version;
 	bool			 replace;	/* take over from the daemon that serves the name */
+	bool			 upgrade;	/* likewise, unless it is what we would be */
 	unsigned		 workers;	/* 0: one for each processor */
 	unsigned		 without;	/* pieces of the fast path: FAST_PATH_... */
 	struct bind		 bind;
@@ -62,13 +63,14 @@ struct environment {
 	enum log_level	log_level;	/* LOG_LEVEL: verbose, debug, info, error, silent; else error */
 	bool		log_level_set;	/* it was given: standard error stays open in the background */
 	bool		foreground;	/* WG_PROCESS_FOREGROUND is "1" */
+	uint64_t	main_pid;	/* MAINPID: whose service reloads; 0: none */
 	int		tun_fd;		/* WG_TUN_FD, or -1 */
 	int		uapi_fd;	/* WG_UAPI_FD, or -1 */
 };
 
 /*
  * environment_read(ret, err): read the variables above.  All but LOG_LEVEL, and OPTIONS_VARIABLE,
- * are removed from the environment, so that no child inherits them.  A level that is none is told
+ * are removed from the environment, so that no child inherits them.  A MAINPID that is no number is none.  A level that is none is told
  * to ${err} and is error.  -EINVAL after one line to ${err}: a descriptor number that is none.
  * Looks at no descriptor.
  */

@@ -124,7 +124,7 @@ static _Noreturn void wait_for_child(pid_t child, int ready_fd)
 	_exit(1);
 }
 
-int process_daemonise(int *ret_ready_fd)
+int process_daemonise(bool orphan, int *ret_ready_fd)
 {
 	int ends[2], r;
 	pid_t child;
@@ -143,6 +143,11 @@ int process_daemonise(int *ret_ready_fd)
 		wait_for_child(child, ends[0]);
 	}
 	close(ends[0]);
+	child = orphan ? fork() : 0;
+	if (child > 0)
+		_exit(0);
+	if (child < 0)
+		return -errno;
 	/* fork() leaves neither a leader of a process group nor of a session: this works. */
 	r = setsid() < 0 || chdir("/") < 0 ? -errno : null_over(0, 1);
 	/* On an error too: the parent waits until we are gone. */

@@ -31,13 +31,14 @@ int process_close_others(const int keep[], size_t n);
 int process_own_stderr(void);
 
 /*
- * process_daemonise(ret_ready_fd): fork.  Returns in the child only, which has a session of its
+ * process_daemonise(orphan, ret_ready_fd): fork.  Returns in the child only, which has a session of its
  * own, / as directory and /dev/null as standard input and output; standard error still is the
  * caller's, for messages of a start that fails. The parent waits: until process_ready() (then exits
- * with 0), or until the child is gone (then with 1).  Negative errno: there is no child, or this is
- * it and it has to end.
+ * with 0), or until the child is gone (then with 1).  ${orphan}: the child is at once a child of
+ * whoever takes those in whose parents have ended, and the parent may learn a moment early that it
+ * is gone.  Negative errno: there is no child, or this is it and it has to end.
  */
-int process_daemonise(int *ret_ready_fd);
+int process_daemonise(bool orphan, int *ret_ready_fd);
 
 /*
  * process_ready(ready_fd, keep_stderr): all is served: let the parent exit with 0 and, unless

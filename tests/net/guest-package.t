@@ -1,63 +1,13 @@
 #!/bin/bash
 # tier: full release
 # The Debian package in the guest: installed, a tunnel enabled by its unit, killed, reloaded and upgraded under traffic,
-# removed and purged.  Host a is the peer, and all that the guest sends passes its eth.
-#
-#	  host a                                               guest
-#	+---------------------------+                        +---------------------------+
-#	| wg1 192.168.241.1         |   tunnel               | wg0 192.168.241.2         |
-#	|     172.31.0.1            | ...................... |                           |
-#	| eth 10.0.0.1              |------------------------| eth0 10.0.0.2             |
-#	+---------------------------+                        +---------------------------+
+# removed and purged.  tests/guest/package.sh draws the hosts; all that the guest sends passes the eth of host a.
 # shellcheck source=tests/net/lib.sh
 . "${0%/*}/lib.sh"
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/../guest/lib.sh"
-if [[ -z ${GINNEL_LAB-} || $$ != 1 ]]; then
-	guest_image
-	"$top/scripts/deb" >/dev/null || { echo "Bail out! the package cannot be built"; exit 1; }
-fi
-lab_enter 840 "$@"
-
-bail() { echo "Bail out! $*"; lab_logs; guest_logs; exit 1; }
-
-deb=$(compgen -G "$top/.build/deb/ginnel-wg_*.deb") || bail "there is no package"
-key1=$(wg genkey) key2=$(wg genkey) psk=$(wg genpsk)
-pub1=$(wg pubkey <<<"$key1") pub2=$(wg pubkey <<<"$key2") pub3=$(wg genkey | wg pubkey)
-
-# The same package, a version later.
-dpkg-deb -R "$deb" /run/lab/later && sed -i 's/^Version: .*/&+later/' /run/lab/later/DEBIAN/control &&
-	dpkg-deb -Znone -b /run/lab/later /run/lab/later.deb >/dev/null || bail "no later package"
-
-in_guest() { guest_run 120 "$@"; }
-guest_is() # NAME SCRIPT WANT
-{
-	is "$1" "$(in_guest "$2")" "$3"
-}
-
-ns_add a
-wg_start a wg1 || bail "no daemon"
-wg set wg1 private-key <(echo "$key1") listen-port 1111 peer "$pub2" allowed-ips 192.168.241.2/32
-addr a wg1 192.168.241.1/24
-ip -n a addr add 172.31.0.1/32 dev lo
-ip -n a link set wg1 up
-guest_boot a eth || bail "no guest"
-addr a eth 10.0.0.1/24
-
-cat >/run/lab/wg0.conf <<END
-[Interface]
-PrivateKey = $key2
-Address = 192.168.241.2/24
-
-[Peer]
-PublicKey = $pub1
-AllowedIPs = 192.168.241.0/24, 172.31.0.0/16
-Endpoint = 10.0.0.1:1111
-END
-in_guest 'ip link set lo up; ip link set eth0 up; ip addr add 10.0.0.2/24 dev eth0; mkdir -p /etc/wireguard
-	ip route add default via 10.0.0.1
-	umask 077; cat >/etc/wireguard/wg0.conf' /run/lab/wg0.conf || bail "no file in the guest"
-guest_put "$deb" /root/ginnel-wg.deb && guest_put /run/lab/later.deb /root/later.deb || bail "no package in the guest"
+# shellcheck source=tests/guest/package.sh
+. "${0%/*}/../guest/package.sh"
 
 # --- install, enable
 
@@ -66,7 +16,7 @@ ok "a tunnel is enabled and started by its unit [unit-start]" in_guest 'systemct
 guest_is "as its own user, and systemd knows when it serves [unit-start]" \
 	'systemctl show -P Type ginnel-wg@wg0; systemctl is-active ginnel-wg@wg0; ps -o euser:20= -p $(systemctl show -P MainPID ginnel-wg@wg0)' \
 	$'notify\nactive\nginnel-wg'
-ok "the tunnel of the file carries, also to what its routes say [unit-start]" \
+ok "the tunnel of the file carries, and is the default route [unit-start] [unit-default-route]" \
 	in_guest 'ping -n -q -c 2 -i 0.2 -W 30 192.168.241.1 && ping -n -q -c 2 -i 0.2 -W 30 172.31.0.1'
 ok "names are watched by a process of its own [unit-watch]" in_guest 'systemctl is-active ginnel-conf@wg0'
 for unit in ginnel-wg@wg0 ginnel-conf@wg0; do
@@ -80,7 +30,8 @@ ok "and is in its box [unit-hardened]" in_guest 'p=$(systemctl show -P MainPID g
 
 # --- a crash under traffic
 
-place='ip -o addr show wg0 | sed "s/valid.*//"; ip route show; ip rule; ip link show wg0 | head -n 1'
+rules=$(in_guest 'ip rule')
+is "rules send there what is not the tunnel's own [unit-default-route]" "$(grep -c -e 'not from all fwmark' -e suppress_prefixlength <<<"$rules")" 2
 before=$(in_guest "$place")
 capture a eth "not arp and not (udp and port 1111)"
 in_guest 'ping -n -q -i 0.05 -p 67696e6e656c 192.168.241.1 >/root/ping1 2>&1 & ping -n -q -i 0.05 -p 67696e6e656c 172.31.0.1 >/root/ping2 2>&1 &
@@ -118,23 +69,53 @@ ok "no key is in the journal [unit-reload]" in_guest "! journalctl --no-pager | 
 
 # --- upgrade
 
-in_ns_exec a iperf3 -s -1 >/run/lab/iperf.server 2>&1 </dev/null &
+in_ns_exec a socat -u TCP-LISTEN:5201 CREATE:/run/lab/got &
+receiver=$!
 within 60 lab_listens a 5201
-ok "the package is upgraded while a TCP transfer goes on [deb-upgrade]" in_guest '
-	systemctl show -P MainPID ginnel-wg@wg0 >pid
-	timeout 110 iperf3 -c 192.168.241.1 -t 15 >iperf 2>&1 & client=$!
-	sleep 2
-	dpkg -i later.deb || exit
-	wait $client || { cat iperf; journalctl -n 40 --no-pager; exit 1; }'
-ok "the transfer came to its end [deb-upgrade]" in_guest 'cat iperf; grep -q receiver iperf'
-ok "the new program runs, on the same interface [deb-upgrade]" in_guest '
+# A session that is young.
+in_guest "wg set wg0 peer '$pub1' remove && systemctl reload ginnel-wg@wg0 && ping -n -q -c 1 -W 60 192.168.241.1" >/dev/null
+before_main=$(in_guest "$main") before_place=$(in_guest "$place") before_handshake=$(handshake_at_peer)
+ok "the package is upgraded while a TCP transfer goes on, and pings [deb-upgrade]" in_guest '
+	{ while [ ! -e stop ]; do head -c 20000 /dev/urandom; sleep 0.05; done | tee sent | socat -u - TCP:192.168.241.1:5201; } & sender=$!
+	ping -n -i 0.1 172.31.0.1 >ping4 2>&1 & ping=$!
+	sleep 1
+	dpkg -i later.deb; status=$?
+	for i in 1 2 3; do stat -c %s sent; wc -l <ping4; sleep 1; done >during
+	touch stop; wait $sender; kill -INT $ping; wait $ping
+	[ $status = 0 ] || { journalctl -n 40 --no-pager; exit 1; }'
+after_handshake=$(handshake_at_peer)
+wait "$receiver"
+guest_is "both went on when it was done [deb-upgrade]" 'sort -nu during | wc -l' 6
+is "the transfer lost no byte [deb-upgrade]" "$(sha256sum </run/lab/got)" "$(in_guest 'sha256sum <sent')"
+ok "no ping was lost, and none out of order [deb-upgrade]" in_guest '
+	tail -n 30 ping4
+	sed -n "s/.*icmp_seq=\([0-9]*\) .*/\1/p" ping4 | awk "\$1 != NR { exit 1 }" &&
+	awk "/ packets transmitted/ { exit !(\$4 > 20 && \$1 - \$4 <= 1) }" ping4'
+ok "no session was lost: the peer had no handshake [deb-upgrade]" same_session "$before_handshake" "$after_handshake"
+is "and no counter twice [deb-upgrade]" "$(replays)" 0
+read -r pid restarts _ <<<"$before_main"
+ok "the new program is the main process, and the service was not started again [deb-upgrade]" in_guest "
+	set -x; now=\$($main)
+	[ \"\${now#* }\" = '$restarts active' ] && [ \"\${now%% *}\" != $pid ] && [ ! -e /proc/$pid ] &&
+	[ /proc/\${now%% *}/exe -ef /usr/bin/ginnel-wg ] && systemctl status ginnel-wg@wg0 | grep 'Main PID: '\${now%% *}"
+ok "in its box, with the capabilities that it needs [deb-upgrade] [unit-hardened]" in_guest '
 	p=$(systemctl show -P MainPID ginnel-wg@wg0)
-	[ "$p" != "$(cat pid)" ] && [ "$(readlink /proc/$p/exe)" = /usr/bin/ginnel-wg ]'
-is "with all that hangs on it [deb-upgrade]" "$(in_guest "$place" | grep -v 10.77)" "$before"
-
+	cat /proc/$p/status; grep -q "^Seccomp:.2" /proc/$p/status && grep -q "^CapEff:.*0000000000001c00" /proc/$p/status &&
+	[ "$(ps -o euser:20= -p $p)" = ginnel-wg ]'
+ok "its manager found nothing to complain about [deb-upgrade]" in_guest '
+	journalctl --no-pager -u ginnel-wg@wg0 | tail -n 30
+	! journalctl --no-pager -u ginnel-wg@wg0 | grep -E "refusing|not our child|reception only permitted"'
+is "all that hangs on the interface is as it was [deb-upgrade]" "$(in_guest "$place")" "$before_place"
+ok "a reload without anything new changes nothing [unit-reload]" in_guest "before=\$($main); systemctl reload ginnel-wg@wg0 && [ \"\$before\" = \"\$($main)\" ]"
+ok "killed with -9 after that, it is there again on the same interface [crash-unit]" in_guest "before=\$($main)
+	systemctl kill --kill-whom=main --signal=KILL ginnel-wg@wg0
+	for i in \$(seq 300); do now=\$($main); [ \"\$now\" != \"\$before\" ] && [ \"\${now##* }\" = active ] && break; sleep 0.2; done
+	ping -n -q -c 1 -W 60 192.168.241.1 && journalctl -u ginnel-wg@wg0 | grep -c 'took up the interface wg0' | grep -x 2"
+is "with all that hangs on it [crash-unit]" "$(in_guest "$place")" "$before_place"
 # --- remove, purge
 
 ok "the package is removed [deb-remove]" in_guest 'dpkg -r ginnel-wg'
+is "and with it its rules [deb-remove]" "$(in_guest 'ip rule | grep -c -e "not from all fwmark" -e suppress_prefixlength')" 0
 ok "and with it the running tunnel [deb-remove]" in_guest '! ip link show wg0 && ! pgrep ginnel && [ ! -e /run/wireguard/wg0.sock ]'
 # What the search above looked for: this is how it would have looked.
 capture a eth "not arp and not (udp and port 1111)"

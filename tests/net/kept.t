@@ -3,8 +3,10 @@
 the tunnel, and the daemon that comes next takes it up.  The script is the manager, as sd_notify(3) describes it."""
 import array
 import os
+import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 
@@ -21,19 +23,28 @@ class Manager:
     def __init__(self):
         self.s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.s.bind(NOTIFY)
+        self.s.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.s.settimeout(lab.PATIENCE)
         self.kept, self.said = {}, []
+        self.main, self.strangers = 0, 0  # who may speak; how often somebody else did
 
     def hear(self, word):
         """Take messages until one has a line that begins so."""
         while not any(x.startswith(word) for x in self.said):
-            text, control, _, _ = self.s.recvmsg(4096, socket.CMSG_SPACE(256))
+            text, control, _, _ = self.s.recvmsg(4096, socket.CMSG_SPACE(256) + socket.CMSG_SPACE(12))
             lines = text.decode().split("\n")
             fds = array.array("i")
             for level, kind, data in control:
-                fds.frombytes(data[:len(data) - len(data) % fds.itemsize])
+                if kind == socket.SCM_RIGHTS:
+                    fds.frombytes(data[:len(data) - len(data) % fds.itemsize])
+                elif kind == socket.SCM_CREDENTIALS and self.main:
+                    self.strangers += struct.unpack("iii", data)[0] != self.main
+            for x in lines:
+                if x.startswith("MAINPID="):
+                    self.main = int(x[8:])
             name = next((x[7:] for x in lines if x.startswith("FDNAME=")), "")
             if "FDSTORE=1" in lines:
+                self.drop(name)
                 self.kept[name] = list(fds)
             if "FDSTOREREMOVE=1" in lines:
                 self.drop(name)
@@ -44,6 +55,15 @@ class Manager:
     def drop(self, name):
         for fd in self.kept.pop(name, []):
             os.close(fd)
+
+    def reload(self, ns, name, program, *options, pid=None, **env):
+        """The command of a service's reload, as its manager would run it; its status and what it said."""
+        env = dict(os.environ, LOG_LEVEL="verbose", NOTIFY_SOCKET=NOTIFY, MAINPID=str(pid or self.main), **env)
+        log = "/run/lab/%s.reload.log" % name
+        with open(log, "wb") as f:
+            r = subprocess.run(["ip", "netns", "exec", ns, program, *options, name], env=env, stdin=subprocess.DEVNULL, stdout=f, stderr=f)
+        with open(log) as f:
+            return r.returncode, f.read()
 
     def start(self, ns, name, *options):
         """The daemon in a host, with what is kept, in the order of systemd: the descriptors from number 3 on."""
@@ -171,4 +191,71 @@ def crash():
     b.wait(lab.PATIENCE)
 
 
-lab.main(300, crash)
+def stranger(pid):
+    """A process that is not our child: does it live?"""
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rsplit(") ", 1)[1][0] != "Z"
+    except OSError:
+        return False
+
+
+def upgrade():
+    """A service is reloaded when its program is another than the one that runs."""
+    lab.host("c", theirs="10.0.2.2/24", mine="10.0.2.1/24", theirs6="fd00:cc::2/64", mine6="fd00:cc::1/64")
+    later = "/run/lab/ginnel-wg.later"
+    shutil.copy(WG, later)
+    manager = Manager()
+    old = manager.start("c", "wg3", "--workers=2")
+    manager.hear("READY=1")
+    manager.main = old.pid
+    u = lab.Uapi("wg3")
+    same(u.ask("set=1\nprivate_key=%s\nlisten_port=3333\n\n" % w.Key().private.hex()), "errno=0\n\n", "a service is configured")
+
+    status, said = manager.reload("c", "wg3", WG, "--upgrade", "--workers=2")
+    same((status, old.poll()), (0, None), "where the program that runs is this one there is nothing to upgrade [upgrade-same]")
+    ok("nothing to do" in said, "and that is said [upgrade-same]")
+    for what, program, options, env in (("by hand", later, ("--replace",), {"pid": 1}), ("in the foreground", later, ("--upgrade", "-f"), {})):
+        status, said = manager.reload("c", "wg3", program, *options, **env)
+        ok(status == 1 and "reload" in said and old.poll() is None, "%s a service is not taken over from its manager [upgrade-managed]" % what,
+           status, said)
+
+    status, said = manager.reload("c", "wg3", later, "--upgrade", "--workers=3")
+    same((status, old.wait(lab.PATIENCE)), (0, 0), "another program takes the place of the one that runs [upgrade-managed]")
+    manager.hear("MAINPID=")
+    ok(manager.main != old.pid and os.readlink("/proc/%d/exe" % manager.main) == later,
+       "the old one tells the service manager who follows [upgrade-managed]", manager.main, said)
+    with open("/proc/%d/stat" % manager.main) as f:
+        same(int(f.read().rsplit(") ", 1)[1].split()[1]), 1, "that is nobody's child but the manager's [upgrade-managed]")
+    said = manager.hear("READY=1")
+    same(({k: len(v) for k, v in manager.kept.items()}, manager.strangers), ({"tun": 3}, 0),
+         "the new one gives it the interface to keep, and speaks only when it is known [upgrade-managed]")
+    ok("listen_port=3333" in u.ask("get=1\n\n"), "and has the configuration [upgrade-managed]")
+
+    first = manager.main
+    status, said = manager.reload("c", "wg3", later, "--upgrade", "--workers=1")
+    same(status, 0, "with other options the same program takes over as well [upgrade-options]")
+    manager.hear("MAINPID=")
+    manager.hear("READY=1")
+    same((manager.main != first, len(manager.kept["tun"]), manager.strangers), (True, 3, 0), "and all queues stay kept [upgrade-options]")
+    ok(wait_for(lambda: not stranger(first)), "and the one before is gone [upgrade-options]")
+
+    # kill -9 after that: the next one has what the last gave.
+    last, manager.main = manager.main, 0
+    os.kill(last, signal.SIGKILL)
+    ok(wait_for(lambda: not stranger(last)), "the last one is killed")
+    same("wg3" in lab.run("ip -n c link"), True, "its interface stays [upgrade-managed]")
+    b = manager.start("c", "wg3")
+    manager.hear("READY=1")
+    ok(any("took up the interface" in x for x in open("/run/lab/wg3.log")), "and is taken up [upgrade-managed]")
+    b.terminate()
+    same(b.wait(lab.PATIENCE), 0, "and ends as ever")
+    manager.drop("tun")
+
+
+def test():
+    crash()
+    upgrade()
+
+
+lab.main(300, test)

@@ -354,7 +354,7 @@ static void daemon_that_serves(void)
 	int ready;
 
 	close(report[0]);
-	MUST(process_daemonise(&ready) == 0);
+	MUST(process_daemonise(false, &ready) == 0);
 	MUST(getsid(0) == getpid());
 	MUST(getppid() != 1);
 	/* The parent is still there: nothing was said yet. */
@@ -395,7 +395,7 @@ static void daemon_that_fails(void)
 	dup2(report[1], 2);
 	close(report[0]);
 	close(report[1]);
-	MUST(process_daemonise(&ready) == 0);
+	MUST(process_daemonise(false, &ready) == 0);
 	fprintf(stderr, "no luck");
 	_exit(0); /* without process_ready() even this is a failure */
 }
@@ -416,7 +416,7 @@ static void daemon_killed(void)
 {
 	int ready;
 
-	MUST(process_daemonise(&ready) == 0);
+	MUST(process_daemonise(false, &ready) == 0);
 	raise(SIGKILL);
 }
 
