@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """One daemon takes the place of another under traffic, either end, many times, and with either of them killed or held at
 every step: the stream goes on, no counter is used twice, and there is always exactly one daemon."""
+import fcntl
 import hashlib
 import os
 import random
@@ -402,6 +403,67 @@ def foreign(p):
     same(p.handshake("a"), before, "nor a session [replace-foreign]")
 
 
+class Given(lab.Daemon):
+    """A daemon with more in its command line and environment, and with descriptors that it inherits."""
+
+    def __init__(self, ns, name, *options, fds=(), env=None):
+        self.ns, self.name = ns, name
+        self.log = "/run/lab/%s.given.log" % name
+        with open(self.log, "wb") as f:
+            self.p = subprocess.Popen(["ip", "netns", "exec", ns, WG, "-f", *options, name], stdin=subprocess.DEVNULL, stdout=f, stderr=f,
+                                      pass_fds=fds, env=dict(os.environ, LOG_LEVEL="verbose", **(env or {})))
+        lab._daemons.append(self)
+        if not (wait_for(lambda: self.ready() or not self.alive()) and self.alive()):
+            raise RuntimeError("\n".join(self.log_lines()))
+
+
+def restart(p, *options, **kw):
+    """Host a from the beginning, with another daemon, after the end of the one before."""
+    p.a = Given("a", "wg1", *options, **kw)
+    p.a.set("private_key=" + p.ka.private.hex(), "listen_port=1111", "public_key=" + p.kb.public.hex(),
+            "allowed_ip=10.9.0.2/32", "endpoint=10.0.0.2:2222")
+    lab.run("ip -n a addr replace 10.9.0.1/24 dev wg1")
+    lab.run("ip -n a link set wg1 up")
+    return lab.run("ping -c 1 -w 60 10.9.0.2", "a", check=False).returncode
+
+
+def same_session(p, before):
+    """No handshake since, but the one that is due when two minutes are over."""
+    now = p.handshake("a")
+    return now == before or int(now[0][0]) - int(before[0][0]) >= 119
+
+
+def given(p):
+    """A device that somebody else made, and sockets that are bound to something."""
+    for what, flags in (("with a virtio header", 0x5001), ("without one", 0x1001)):  # TUN, NO_PI, VNET_HDR
+        p.a.stop()
+        with lab.inside("a"):
+            tun = os.open("/dev/net/tun", os.O_RDWR)
+            fcntl.ioctl(tun, 0x400454ca, struct.pack("16sH22x", b"wg1", flags))
+        same(restart(p, fds=[tun], env={"WG_TUN_FD": str(tun)}), 0, "a device that was given %s carries [replace-given]" % what)
+        os.close(tun)
+        before, t = p.handshake("a"), Transfer()
+        for workers in (3, 1):
+            _, status = p.replace("a", "--workers=%d" % workers)
+            ok(status == 0 and t.goes_on(), "and is taken over, by one that may have %d workers [replace-given]" % workers, status)
+        ok(t.stop() and same_session(p, before), "without a byte or the session lost [replace-given]", t.sums)
+    p.a.stop()
+    same(restart(p, "--bind-device=eth", "--bind-address=10.0.0.1"), 0, "sockets that are bound to a device and an address carry [replace-bound]")
+    before, t = p.handshake("a"), Transfer()
+    for options in ((), ("--bind-device=eth", "--workers=3"), ("--workers=2",)):
+        new, status = p.replace("a", *options)
+        ok(status == 0 and t.goes_on(), "and are taken over, %s [replace-bound]" % (" ".join(options) or "without a word of it"), status)
+        sockets = [x for x in lab.run("ss -Hulnp", "a").splitlines() if "ginnel" in x or ":1111" in x]
+        ok(sockets and all("10.0.0.1%eth:1111" in x for x in sockets), "all of them bound as they were [replace-bound]", sockets)
+    ok(t.stop() and same_session(p, before), "without a byte or the session lost [replace-bound]", t.sums)
+    old = p.daemon("a")
+    new = Next("a", "wg1", "--bind-device=lo")
+    ok(new.gone() == 1 and new.said("--bind-device") and old.alive(), "another device to be bound to is refused [replace-bind]", *new.log_lines())
+    # Bound still when the port changes.
+    p.a.set("listen_port=1112")
+    ok("10.0.0.1%eth:1112" in lab.run("ss -Huln", "a"), "a port that is set later is bound there too [replace-bound]")
+
+
 def test():
     p = Lab()
     p.start()
@@ -409,6 +471,7 @@ def test():
     killed(p)
     refused(p)
     clients(p)
+    given(p)
     foreign(p)
     places(p)
 

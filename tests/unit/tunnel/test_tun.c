@@ -251,6 +251,89 @@ static void adopts_queues(void)
 	close(fds[1]);
 }
 
+/* 64 flows go out: how many of their packets came, and by how many queues. */
+static unsigned flows(struct tun *t, unsigned *ret_queues)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
+	unsigned got = 0, by[TUN_QUEUES_MAX] = {0};
+	uint8_t buf[2048];
+
+	CHECK_EQ(inet_pton(AF_INET, "10.0.0.2", &to.sin_addr), 1);
+	for (unsigned i = 0; i < 64; i++) {
+		int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+		CHECK_EQ(sendto(fd, "flow", 4, 0, (void *)&to, sizeof(to)), 4);
+		close(fd);
+	}
+	for (unsigned i = 0; i < t->n_queues; i++) {
+		ssize_t n;
+
+		while ((n = tun_read(&t->queues[i], buf, sizeof(buf))) > 0)
+			by[i] += n >= VNET_HDR_LEN + 32 && !memcmp(buf + VNET_HDR_LEN + 28, "flow", 4);
+	}
+	*ret_queues = 0;
+	for (unsigned i = 0; i < t->n_queues; i++) {
+		got += by[i];
+		*ret_queues += by[i] > 0;
+	}
+	return got;
+}
+
+/* A device that was taken over with one queue, and workers for three. */
+static void attaches_queues(void)
+{
+	const int flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE;
+	struct tun *t = NULL;
+	int fd = attach(flags);
+	unsigned queues;
+
+	CHECK_EQ(tun_adopt(&fd, 1, 0, &t), 0);
+	set_up("gt0", "10.0.0.1");
+	CHECK_EQ(tun_prepare_queues(t, 1), 1);
+	CHECK_EQ(tun_prepare_queues(t, 3), 3);
+	/* Until they are attached the kernel knows of one. */
+	CHECK_EQ(t->n_queues, 1);
+	CHECK_EQ(flows(t, &queues), 64);
+	tun_attach_queues(t);
+	CHECK_EQ(t->n_queues, 3);
+	for (unsigned i = 0; i < 3; i++)
+		CHECK(!t->queues[i].shared && t->queues[i].vnet_hdr);
+	CHECK_EQ(flows(t, &queues), 64);
+	CHECK(queues > 1);
+	tun_attach_queues(t); /* nothing is left to do */
+	CHECK_EQ(t->n_queues, 3);
+	tun_free(t);
+	CHECK_EQ(if_nametoindex("gt0"), 0);
+
+	/* One that was made for one queue has no more. */
+	fd = attach(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR);
+	CHECK_EQ(tun_adopt(&fd, 1, 0, &t), 0);
+	CHECK_EQ(tun_prepare_queues(t, 3), 1);
+	tun_free(t);
+}
+
+/* A device of another namespace: all share what there is, and no other device is made here. */
+static void attaches_elsewhere(void)
+{
+	const int flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE;
+	int fd = attach(flags), back = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	struct tun *t = NULL;
+	unsigned queues;
+
+	CHECK_EQ(tun_adopt(&fd, 1, 0, &t), 0);
+	set_up("gt0", "10.0.0.1");
+	CHECK_EQ(tun_prepare_queues(t, 2), 2);
+	CHECK_EQ(unshare(CLONE_NEWNET), 0);
+	tun_attach_queues(t);
+	CHECK_EQ(t->n_queues, 2);
+	CHECK(!t->queues[0].shared && t->queues[1].shared);
+	CHECK_EQ(if_nametoindex("gt0"), 0);
+	CHECK_EQ(setns(back, CLONE_NEWNET), 0);
+	CHECK_EQ(flows(t, &queues), 64);
+	close(back);
+	tun_free(t);
+}
+
 static int write_tun(void *arg, const struct join_output *out)
 {
 	struct tun *t = arg;
@@ -395,6 +478,8 @@ int main(void)
 	test_run("a device does without the offloads that are excluded, one by one and all [without-tun]", without);
 	test_run("a device is adopted, also without virtio headers [tun-adopt]", adopts);
 	test_run("all queues of one device are adopted, and its MTU stays [tun-adopt-queues]", adopts_queues);
+	test_run("queues that are missing are attached when told to, and flows use them [tun-attach]", attaches_queues);
+	test_run("a device of another namespace gets none, and nothing is made in its place [tun-attach]", attaches_elsewhere);
 	test_run("a flow stays in its queue when its answers come by another, in both families, and flows use all queues [tun-steering]", steers);
 	test_run("the kernel takes merged datagrams apart [tun-merged]", takes_merged);
 	return test_done();

@@ -572,6 +572,107 @@ static void answers_not_taken(void)
 	CHECK_EQ(r, -ENOBUFS);
 }
 
+/* ---- to another process ---- */
+
+static int feed(struct uapi_client *c, const char *text)
+{
+	return uapi_feed(c, text, strlen(text));
+}
+
+/* What a client has, packed and given to the other one, as its server does it. */
+static void move_client(struct uapi_client *from, struct uapi_client *to)
+{
+	cleanup(buf_done) struct buf in = buf_of_max(1 << 20), out = buf_of_max(1 << 20);
+
+	CHECK_EQ(uapi_client_pack(from, &in, &out), 0);
+	if (out.len)
+		CHECK_EQ(uapi_client_answer(to, out.data, out.len), 0);
+	if (uapi_ended(from))
+		uapi_client_end(to);
+	if (in.len)
+		CHECK_EQ(uapi_feed(to, in.data, in.len), 0);
+}
+
+static void pack_half_request(void)
+{
+	up();
+	/* Nothing is applied before its blank line, and nothing twice. */
+	ask(one, "set=1\nfwmark=3\n\nset=1\nfwm");
+	CHECK_STR(calls(), "mark 3\n");
+	move_client(one, two);
+	CHECK_STR(ask(two, "ark=4\n\nset=1\n"), "errno=0\n\n");
+	CHECK_STR(calls(), "mark 4\n");
+	up();
+	move_client(one, two); /* who has said nothing yet */
+	CHECK_STR(ask(two, "set=1\nfwmark=5\n\n"), "errno=0\n\n");
+}
+
+static void pack_answers(void)
+{
+	const uint8_t *data;
+	char want[4096];
+	size_t n;
+
+	up();
+	ask(one, "set=1\nprivate_key=" K1 "\npublic_key=" K2 "\nallowed_ip=10.0.0.0/8\n\n");
+	snprintf(want, sizeof(want), "%s", ask(one, "get=1\n\n"));
+	CHECK(strlen(want) > 100);
+	/* Three requests at once, of the first answer ten bytes are taken: the rest goes along, each once. */
+	CHECK_EQ(feed(one, "get=1\n\nget=1\n\nset=1\nfwmark=9\n\nget="), 0);
+	n = uapi_output(one, &data);
+	CHECK(n > 10 && !memcmp(data, want, 10));
+	uapi_written(one, 10);
+	move_client(one, two);
+	{
+		cleanup(buf_done) struct buf expected = buf_of_max(1 << 20);
+
+		buf_printf(&expected, "%s%serrno=0\n\n", want + 10, want);
+		CHECK_STR(take(two, 7), buf_str(&expected));
+	}
+	CHECK_EQ(mark, 9);
+	/* And the request that was cut off is completed there. */
+	CHECK(strstr(ask(two, "1\n\n"), "fwmark=9\n"));
+}
+
+static void pack_given_back(void)
+{
+	cleanup(buf_done) struct buf in = buf_of_max(1 << 20), out = buf_of_max(1 << 20);
+
+	up();
+	/* The other process came to nothing: the client gets its answer back and goes on. */
+	CHECK_EQ(feed(one, "set=1\nfwmark=6\n\nset=1\nfw"), 0);
+	CHECK_EQ(uapi_client_pack(one, &in, &out), 0);
+	CHECK_STR(buf_str(&out), "errno=0\n\n");
+	CHECK_STR(buf_str(&in), "set=1\nfw");
+	CHECK_EQ(uapi_client_answer(one, out.data, out.len), 0);
+	CHECK_STR(take(one, 3), "errno=0\n\n");
+	CHECK_STR(ask(one, "mark=7\n\n"), "errno=0\n\n");
+	CHECK_STR(calls(), "mark 6\nmark 7\n");
+}
+
+static void pack_refused(void)
+{
+	cleanup(buf_done) struct buf in = buf_of_max(1 << 20), out = buf_of_max(1 << 20), small = buf_of_max(4);
+	static char piece[1 << 20];
+	size_t n;
+
+	memset(piece, 'x', sizeof(piece) - 1);
+	up();
+	/* A request that is being swallowed has no beginning to take along. */
+	ask(one, "set=1\n");
+	feed_much(one, piece, 66, &n);
+	CHECK_EQ(uapi_client_pack(one, &in, &out), -EMSGSIZE);
+	/* No room: an error, not half an answer. */
+	CHECK_EQ(feed(two, "get=1\n\n"), 0);
+	CHECK(uapi_client_pack(two, &in, &small) < 0);
+	/* An unknown operation: what was asked before is answered, then it ends there as well. */
+	up();
+	CHECK_EQ(feed(one, "get=1\n\nnonsense\n"), 0);
+	move_client(one, two);
+	CHECK(strlen(take(two, 100)) > 5);
+	CHECK(uapi_ended(two));
+}
+
 /* ---- get ---- */
 
 static void get_all(void)
@@ -867,6 +968,10 @@ int main(void)
 		always_in_the_middle);
 	test_run("what all clients have waiting is bounded, at the cost of the longest request [uapi-bounds] [uapi-half-requests]", all_clients_bound);
 	test_run("who asks on and on without reading is refused [uapi-bounds]", answers_not_taken);
+	test_run("a client with half a request goes to another process, which completes it [uapi-pack]", pack_half_request);
+	test_run("answers that were not taken go along, each once and whole [uapi-pack]", pack_answers);
+	test_run("one that gets its answers back goes on where it was [uapi-pack]", pack_given_back);
+	test_run("what cannot be packed says so [uapi-pack]", pack_refused);
 	test_run("get shows everything in the order that wg expects, peers as they were added [uapi-get]",
 		get_all);
 	test_run("a large answer comes in pieces of 64 KiB [uapi-large]", get_large);

@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <net/if.h>
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -531,6 +533,161 @@ static void workers_share(void)
 	udp_free(b);
 }
 
+/* Who has ${n} sockets, as another process would have them: copies, whose first owner is gone. */
+static void give_away(struct udp *u, int fd4[], int fd6[])
+{
+	for (unsigned i = 0; i < u->n_queues; i++) {
+		fd4[i] = u->queues[i].fd4 < 0 ? -1 : dup(u->queues[i].fd4);
+		fd6[i] = u->queues[i].fd6 < 0 ? -1 : dup(u->queues[i].fd6);
+	}
+	udp_free(u);
+}
+
+/* All that waits on any of the sockets, and that each has a name of its own unless ${shared}. */
+static unsigned waiting(struct udp *u, unsigned *ret_sockets)
+{
+	struct udp_run *runs;
+	struct udp_rx *rx;
+	unsigned got = 0;
+
+	*ret_sockets = 0;
+	CHECK_EQ(udp_rx_new(&rx), 0);
+	for (unsigned i = 0; i < u->n_queues; i++) {
+		unsigned here = 0;
+		int n;
+
+		while ((n = udp_receive(rx, u->queues[i].fd4, &runs)) > 0)
+			here += (unsigned)n;
+		CHECK_EQ(n, 0);
+		got += here;
+		*ret_sockets += here > 0;
+	}
+	udp_rx_free(rx);
+	return got;
+}
+
+static void send_to(uint16_t port, unsigned senders)
+{
+	for (unsigned i = 0; i < senders; i++) {
+		struct udp *one = open_or_fail(0, 1);
+		struct wg_endpoint e = to("127.0.0.1", port);
+		struct udp_message m = message(&e, 100, 0);
+
+		CHECK_EQ(udp_send(&one->queues[0], &m, 1), 0);
+		udp_free(one);
+	}
+}
+
+static void adopted(void)
+{
+	struct udp_config c = {.workers = 1};
+	int fd4[UDP_WORKERS_MAX], fd6[UDP_WORKERS_MAX];
+	struct udp *u = open_or_fail(0, 3), *other = NULL;
+	struct wg_endpoint e;
+	struct udp_message m;
+	unsigned sockets;
+
+	/* What waits in three sockets goes along to one worker, who has all of them. */
+	c.port = u->port;
+	send_to(u->port, 64);
+	give_away(u, fd4, fd6);
+	CHECK_EQ(udp_adopt(&c, fd4, fd6, 3, &u), 0);
+	CHECK_EQ(u->port, c.port);
+	CHECK_EQ(u->n_queues, 3);
+	CHECK(u->adopted);
+	CHECK_EQ(waiting(u, &sockets), 64);
+	CHECK(sockets > 1);
+	udp_grow(u, &c);
+	CHECK_EQ(u->n_queues, 3); /* it has more than enough */
+	/* It sends, too, from the port that it had. */
+	other = open_or_fail(0, 1);
+	e = to("127.0.0.1", other->port);
+	m = message(&e, 30 * 1000, 1000);
+	CHECK_EQ(udp_send(&u->control, &m, 1), 0);
+	take(&in, other->queues[0].fd4, 30);
+	CHECK(in.same);
+	CHECK_EQ(in.from[0].dst.port, c.port);
+	udp_free(other);
+	udp_free(u);
+	/* And with it the port is free. */
+	u = open_or_fail(c.port, 1);
+	udp_free(u);
+}
+
+static void grown(void)
+{
+	struct udp_config c = {.workers = 4};
+	int fd4[UDP_WORKERS_MAX], fd6[UDP_WORKERS_MAX];
+	struct udp *u = open_or_fail(0, 1), *other = NULL;
+	unsigned sockets;
+
+	c.port = u->port;
+	give_away(u, fd4, fd6);
+	CHECK_EQ(udp_adopt(&c, fd4, fd6, 1, &u), 0);
+	/* Until it is grown there is the one socket. */
+	send_to(c.port, 64);
+	CHECK_EQ(u->n_queues, 1);
+	CHECK_EQ(waiting(u, &sockets), 64);
+	udp_grow(u, &c);
+	CHECK_EQ(u->n_queues, 4);
+	for (unsigned i = 0; i < 4; i++)
+		CHECK(u->queues[i].fd4 >= 0 && u->queues[i].fd6 >= 0);
+	send_to(c.port, 64);
+	CHECK_EQ(waiting(u, &sockets), 64);
+	CHECK(sockets > 1);
+	/* The port is no more open to strangers than before. */
+	CHECK_EQ(udp_open(&(struct udp_config){.port = c.port, .workers = 1}, &other), -EADDRINUSE);
+	CHECK(other == NULL);
+	udp_free(u);
+
+	/* One family stays one. */
+	u = open_or_fail(0, 1);
+	c.port = u->port;
+	give_away(u, fd4, fd6);
+	close(fd6[0]);
+	fd6[0] = -1;
+	CHECK_EQ(udp_adopt(&c, fd4, fd6, 1, &u), 0);
+	udp_grow(u, &c);
+	for (unsigned i = 0; i < 4; i++)
+		CHECK(u->queues[i].fd4 >= 0 && u->queues[i].fd6 < 0);
+	udp_free(u);
+}
+
+/* Where no more sockets can be had each worker has a name of the first. */
+static void not_grown(void)
+{
+	struct udp_config c = {.workers = 3, .bind = {.device = "gone"}};
+	int fd4[UDP_WORKERS_MAX], fd6[UDP_WORKERS_MAX];
+	struct udp *u = open_or_fail(0, 1);
+	struct stat first, st;
+
+	c.port = u->port;
+	give_away(u, fd4, fd6);
+	CHECK_EQ(udp_adopt(&c, fd4, fd6, 1, &u), 0);
+	udp_grow(u, &c);
+	CHECK_EQ(u->n_queues, 3);
+	CHECK_EQ(fstat(u->queues[0].fd4, &first), 0);
+	for (unsigned i = 0; i < 3; i++)
+		CHECK(!fstat(u->queues[i].fd4, &st) && st.st_ino == first.st_ino);
+	udp_free(u);
+}
+
+static void no_sockets(void)
+{
+	struct udp_config c = {.workers = 1, .port = 7};
+	struct udp *u = NULL;
+	int none = -1, file = open("/dev/null", O_RDWR), tcp = socket(AF_INET, SOCK_STREAM, 0),
+	    v6 = socket(AF_INET6, SOCK_DGRAM, 0);
+
+	CHECK_EQ(udp_adopt(&c, &none, &none, 0, &u), -EINVAL);
+	CHECK_EQ(udp_adopt(&c, &file, &none, 1, &u), -ENOTSOCK);
+	CHECK_EQ(udp_adopt(&c, &tcp, &none, 1, &u), -EBADF);
+	CHECK_EQ(udp_adopt(&c, &v6, &none, 1, &u), -EBADF);
+	CHECK(u == NULL);
+	/* They stay their owner's. */
+	CHECK(!close(file) && !close(tcp) && !close(v6));
+}
+
 static void empty_and_long(void)
 {
 	struct udp *a = open_or_fail(0, 1), *b = open_or_fail(0, 1);
@@ -967,6 +1124,10 @@ int main(void)
 	test_run("sockets are bound to the given device [bind-device]", devices);
 	test_run("runs are neither sent nor received, nor routes asked for, where that is excluded [without-udp]", without);
 	test_run("senders are spread over the workers' sockets", workers_share);
+	test_run("sockets are taken over with what waits in them, more than there are workers too [udp-adopt]", adopted);
+	test_run("sockets that are missing are made, and packets spread over them [udp-adopt]", grown);
+	test_run("where none can be made all workers share the first [udp-adopt]", not_grown);
+	test_run("what is no such socket is not taken over [udp-adopt]", no_sockets);
 	test_run("empty datagrams travel, oversized ones are dropped alone", empty_and_long);
 	test_run("where routes may not be asked for sources are believed, and nobody asks again "
 		 "[fast-path-state]",
