@@ -10,6 +10,7 @@
 #include "tunnel/uapi_server.h"
 
 #include "base/notify.h"
+#include "base/pages.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -386,6 +387,7 @@ static int serve(const struct options *o, const struct environment *env, const s
 		log_error("cannot filter system calls: %s", strerror(-r));
 		return r;
 	}
+	pages_forget_libraries();
 	r = take ? daemon_take_over(d) : 0;
 	if (r < 0)
 		return r;

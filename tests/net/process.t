@@ -345,6 +345,10 @@ def secrets():
     may = subprocess.run(["prlimit", "--memlock=unlimited", "true"], stderr=subprocess.DEVNULL).returncode == 0
     same((d.status("VmLck") > 0, said), (False, False) if d.sanitised() else (may, not may),
          "its memory is kept out of swap, or it says that it may not do that [secrets-locked]")
+    with open("/proc/%d/smaps" % d.pid) as f:
+        libraries = f.read().split("libIPSec_MB")[1:]
+    kb = sum(int(x.split("Rss:", 1)[1].split()[0]) for x in libraries)
+    ok(libraries and kb < 1024, "of the code that it starts with little stays in memory [pages-start]", kb)
     nnp = [x.split()[1] for x in open("/proc/%d/status" % d.pid) if x.startswith("NoNewPrivs:")]
     same(nnp, ["1"], "it can gain no privilege [box-no-new-privileges]")
 
