@@ -25,6 +25,7 @@ static const struct {
 } programs[] = {
 	{"capture", "ginnel-scope", true},
 	{"conf", "ginnel-conf"},
+	{"keylog", "ginnel-scope", true},
 	{"lab", "ginnel-lab"},
 	{"wg", "ginnel-wg"},
 };
@@ -209,6 +210,8 @@ static const struct cmd commands[] = {
 		.help = "print what belongs into a report of a fault, without secrets"},
 	{"capture", .operands = "[OPTION...] [INTERFACE]", .raw = true, .run = run_program,
 		.help = "write what goes through a tunnel as pcapng, for Wireshark: ginnel-scope"},
+	{"keylog", .operands = "[OPTION...] FILE [INTERFACE]", .raw = true, .run = run_program,
+		.help = "write the keys of handshakes, for a capture of Wireshark's own: ginnel-scope"},
 	{"lab", CMD_COMMANDS(lab_commands),
 		.help = "two hosts with a tunnel between them, to play and test with: ginnel-lab"},
 	{"enum", CMD_COMMANDS(enum_commands),

@@ -27,9 +27,17 @@ static const struct cmd_option capture_options[] = {
 		.help = "begin a new file after SIZE bytes (K, M and G are understood), and keep the last N"},
 };
 
+static const struct cmd_option keylog_options[] = {
+	{"duration", 'd', .metavar = "SECONDS", .value = VALUE_INT_AT(scope_settings, seconds, 1, 86400 * 365, NULL),
+		.help = "end after so many seconds"},
+};
+
 static const struct cmd commands[] = {
 	{"capture", .operands = "[INTERFACE]", .most = 1, .run = capture_verb, CMD_OPTIONS(capture_options),
 		.help = "write what goes through a tunnel as pcapng, for Wireshark"},
+	{"keylog", .operands = "FILE [INTERFACE]", .least = 1, .most = 2, .run = keylog_verb,
+		CMD_OPTIONS(keylog_options),
+		.help = "write the keys of handshakes, for Wireshark to read a capture of its own"},
 };
 
 static const struct cmd root = {

@@ -20,3 +20,4 @@ struct scope_settings {
 /* Each: the exit status. */
 int capture_run(const char *tunnel, const struct scope_settings *s); /* NULL: the only one */
 int capture_verb(const struct cmd_call *call, void *settings);
+int keylog_verb(const struct cmd_call *call, void *settings);

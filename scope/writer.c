@@ -2,9 +2,9 @@
 
 #include "base/clock.h"
 #include "scope/exported.h"
-#include "scope/key_log.h"
 #include "scope/outer.h"
 #include "scope/pcapng.h"
+#include "scope/record_keys.h"
 #include "scope/session_memory.h"
 #include "wg/messages.h"
 #include "wg/tap.h"
@@ -337,12 +337,13 @@ static void put_secrets(struct writer *w, const struct capture_record *r, const 
 {
 	cleanup(buf_done) struct buf text = buf_of_max(1024), block = buf_of_max(2048);
 	bool held = w->held.len && !memcmp(w->held_peer, r->public_key, sizeof(w->held_peer));
+	struct key_log_keys keys;
 
-	if (r->kept < sizeof(struct capture_secrets))
+	if (!record_keys(r, data, &keys))
 		return;
 	if (!held)
 		release_held(w);
-	key_log_put(r, (const struct capture_secrets *)data, &text);
+	key_log_put(&keys, &text);
 	pcapng_secrets(&block, PCAPNG_SECRETS_WIREGUARD, text.data, text.len);
 	if (!block.error)
 		buf_put(&w->out, block.data, block.len);

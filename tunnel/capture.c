@@ -203,7 +203,7 @@ static void event(void *arg, const struct wg_tap_event *e)
 	struct capture *c = arg;
 	struct listener *l;
 
-	c->host.events->event(c->host.events->arg, e);
+	c->host.first->event(c->host.first->arg, e);
 	TAILQ_FOREACH (l, &c->listeners, entry) {
 		struct capture_record *r;
 
@@ -243,6 +243,8 @@ static void keys(void *arg, const struct wg_tap_keys *k)
 	struct capture *c = arg;
 	struct listener *l;
 
+	if (c->host.first->keys)
+		c->host.first->keys(c->host.first->arg, k);
 	TAILQ_FOREACH (l, &c->listeners, entry)
 		put_keys(l, k);
 }
@@ -289,9 +291,9 @@ static void set_tap(struct capture *c)
 	c->tap = (struct wg_tap){.event = event, .arg = c};
 	if (want & (CAPTURE_INNER | CAPTURE_OUTER | CAPTURE_HANDSHAKES | CAPTURE_DROPS))
 		c->tap.packet = packet;
-	if (want & CAPTURE_KEYS)
+	if (want & CAPTURE_KEYS || c->host.first->keys)
 		c->tap.keys = keys;
-	wg_device_set_tap(c->host.device, c->n ? &c->tap : c->host.events);
+	wg_device_set_tap(c->host.device, c->n ? &c->tap : c->host.first);
 }
 
 static void listener_free(struct listener *l)

@@ -17,7 +17,7 @@
 struct capture_host {
 	struct loop		*loop;
 	struct wg_device	*device;
-	const struct wg_tap	*events;	/* hears of events, whoever else does; borrowed */
+	const struct wg_tap	*first;		/* hears of events and keys, whoever else does; borrowed */
 	unsigned		 workers;
 	/* quiet(arg, true): the workers are offline until quiet(arg, false). */
 	void			(*quiet)(void *arg, bool on);

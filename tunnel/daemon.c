@@ -5,6 +5,7 @@
 #include "tunnel/events.h"
 #include "tunnel/handover_give.h"
 #include "tunnel/handover_take.h"
+#include "tunnel/key_file.h"
 #include "tunnel/link.h"
 #include "base/local_socket.h"
 #include "tunnel/path.h"
@@ -39,6 +40,7 @@ struct daemon {
 	struct uapi		*uapi;
 	struct uapi_server	*server;
 	struct events		 events;
+	struct key_file		*key_file;
 	struct ctl_stats	*stats;
 	struct capture		*capture;
 	struct ctl_service	 services[CTL_STATS_SERVICES + 2];
@@ -671,7 +673,7 @@ static int make_capture(struct daemon *d)
 {
 	const struct capture_host host = {.loop = d->loop,
 		.device = d->device,
-		.events = &d->events.tap,
+		.first = key_file_tap(d->key_file, d->device, &d->events.tap),
 		.workers = d->workers,
 		.quiet = capture_quiet,
 		.now = host_now,
@@ -893,6 +895,7 @@ int daemon_new(const struct daemon_config *config, struct daemon **ret)
 	d->bind = config->bind;
 	d->identity = config->identity;
 	d->notify = config->notify;
+	d->key_file = config->key_file;
 	d->bind_retry_ns = UINT64_MAX;
 	r = make_parts(d);
 	if (r < 0)

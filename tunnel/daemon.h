@@ -12,6 +12,7 @@
 
 struct daemon;
 struct handover_take;
+struct key_file;
 struct notify;
 
 struct daemon_config {
@@ -24,6 +25,7 @@ struct daemon_config {
 	struct bind	 bind;
 	const char	*identity;	/* of this program and its options, see handover_give.h; borrowed */
 	const struct notify *notify;	/* the service manager, borrowed */
+	struct key_file	*key_file;	/* borrowed */
 	/*
 	 * Of a daemon that is to be replaced, or NULL; borrowed until daemon_take_over() returns.
 	 * The descriptors above are its; its sockets are taken out of here.

@@ -3,6 +3,7 @@
 #include "tunnel/ctl_server.h"
 #include "tunnel/daemon.h"
 #include "tunnel/handover_take.h"
+#include "tunnel/key_file.h"
 #include "tunnel/null_cipher.h"
 #include "tunnel/options.h"
 #include "tunnel/process.h"
@@ -316,6 +317,7 @@ static int serve(const struct options *o, const struct environment *env, const s
 {
 	cleanup(handover_take_freep) struct handover_take *take = NULL;
 	cleanup(tun_freep) struct tun *tun = NULL;
+	cleanup(key_file_close) struct key_file keys = {.log = KEY_LOG_NONE};
 	cleanup(listener_remove) struct listener listener = {.fd = -1, .ctl_fd = -1};
 	cleanup(buf_done) struct buf identity = buf_of_max(1024);
 	cleanup(daemon_freep) struct daemon *d = NULL;
@@ -357,6 +359,7 @@ static int serve(const struct options *o, const struct environment *env, const s
 		if (r < 0)
 			return r;
 	}
+	key_file_open(&keys, env->key_log);
 	/* Not in a sanitizer's address space: it gives back pages, and locked ones cannot be. */
 	r = SANITIZERS ? 0 : process_lock_memory();
 	if (r < 0)
@@ -377,7 +380,8 @@ static int serve(const struct options *o, const struct environment *env, const s
 	config = (struct daemon_config){
 		.tun = steal(tun), .uapi_fd = listener.fd, .ctl_fd = listener.ctl_fd,
 		.name = listener.name, .workers = workers, .without = o->without,
-		.bind = o->bind, .identity = buf_str(&identity), .notify = n, .take = take};
+		.bind = o->bind, .identity = buf_str(&identity), .notify = n, .key_file = &keys,
+		.take = take};
 	listener.fd = listener.ctl_fd = -1;
 	r = daemon_new(&config, &d);
 	if (r < 0)

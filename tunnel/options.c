@@ -4,7 +4,6 @@
 #include "wg/messages.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <sys/socket.h>
 
 ENUM_DEFINE(options_action, OPTIONS_ACTION_LIST);
@@ -94,7 +93,7 @@ const struct cmd options_cmd = {
 	.operands = "INTERFACE-NAME",
 	.most = CMD_MOST_ANY, /* wireguard-go answers to any number with its usage */
 	.help = "WireGuard in user space: create the interface and serve it until it is deleted",
-	.more = "Environment: LOG_LEVEL=error|info|verbose|silent, WG_PROCESS_FOREGROUND=1, the descriptors WG_TUN_FD and WG_UAPI_FD, and GINNEL_WG_OPTIONS, options that stand in front of those of the command line.",
+	.more = "Environment: LOG_LEVEL=error|info|verbose|silent, WG_PROCESS_FOREGROUND=1, the descriptors WG_TUN_FD and WG_UAPI_FD, a file for keys WG_KEYLOGFILE, and GINNEL_WG_OPTIONS, options that stand in front of those of the command line.",
 	.run = run,
 	CMD_OPTIONS(rows),
 };
@@ -344,6 +343,26 @@ static int read_fd(const char *variable, int *ret, FILE *err)
 	return 0;
 }
 
+static int read_key_log(struct environment *ret, FILE *err)
+{
+	const char *path = getenv("WG_KEYLOGFILE");
+	cleanup(free_ptr) char *here = NULL;
+	int n;
+
+	if (!path || !*path)
+		path = getenv("WGKEYLOGFILE");
+	if (!path || !*path)
+		return 0;
+	/* It is opened in the background, whose directory is another. */
+	if (*path != '/')
+		here = getcwd(NULL, 0);
+	n = snprintf(ret->key_log, sizeof(ret->key_log), "%s%s%s", here ? here : "", here ? "/" : "", path);
+	if (n >= 0 && (size_t)n < sizeof(ret->key_log))
+		return 0;
+	fprintf(err, "%s: WG_KEYLOGFILE: no path is that long\n", options_cmd.name);
+	return -EINVAL;
+}
+
 int environment_read(struct environment *ret, FILE *err)
 {
 	const char *level = getenv("LOG_LEVEL"), *foreground = getenv("WG_PROCESS_FOREGROUND");
@@ -363,10 +382,14 @@ int environment_read(struct environment *ret, FILE *err)
 		fprintf(err, "%s: WG_TUN_FD and WG_UAPI_FD cannot be the same\n", options_cmd.name);
 		r = -EINVAL;
 	}
+	if (!r)
+		r = read_key_log(ret, err);
 	unsetenv("WG_PROCESS_FOREGROUND");
 	unsetenv("MAINPID");
 	unsetenv("WG_TUN_FD");
 	unsetenv("WG_UAPI_FD");
+	unsetenv("WG_KEYLOGFILE");
+	unsetenv("WGKEYLOGFILE");
 	unsetenv(OPTIONS_VARIABLE);
 	return r;
 }

@@ -10,6 +10,7 @@
 #include "tunnel/bind.h"
 #include "tunnel/fast_path.h"
 
+#include <limits.h>
 #include <stdio.h>
 
 #define OPTIONS_NAME_MAX 15 /* IFNAMSIZ - 1 */
@@ -66,12 +67,14 @@ struct environment {
 	uint64_t	main_pid;	/* MAINPID: whose service reloads; 0: none */
 	int		tun_fd;		/* WG_TUN_FD, or -1 */
 	int		uapi_fd;	/* WG_UAPI_FD, or -1 */
+	char		key_log[PATH_MAX];	/* WG_KEYLOGFILE, or WGKEYLOGFILE; "": none */
 };
 
 /*
  * environment_read(ret, err): read the variables above.  All but LOG_LEVEL, and OPTIONS_VARIABLE,
  * are removed from the environment, so that no child inherits them.  A MAINPID that is no number is none.  A level that is none is told
- * to ${err} and is error.  -EINVAL after one line to ${err}: a descriptor number that is none.
+ * to ${err} and is error.  The path of the key log becomes an absolute one.  -EINVAL after one line to
+ * ${err}: a descriptor number or a path that is none.
  * Looks at no descriptor.
  */
 int environment_read(struct environment *ret, FILE *err);

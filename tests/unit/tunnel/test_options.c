@@ -304,6 +304,28 @@ static void no_variable(void)
 	CHECK(!getenv(OPTIONS_VARIABLE));
 }
 
+static void key_logs(void)
+{
+	char path[PATH_MAX + 1];
+	struct environment e;
+
+	CHECK_EQ(env(&e, NULL, NULL), 0);
+	CHECK_STR(e.key_log, "");
+	CHECK_EQ(env(&e, "WGKEYLOGFILE", "/b"), 0);
+	CHECK_STR(e.key_log, "/b");
+	setenv("WGKEYLOGFILE", "/b", 1);
+	CHECK_EQ(env(&e, "WG_KEYLOGFILE", "/a"), 0);
+	CHECK_STR(e.key_log, "/a");
+	CHECK_EQ(chdir("/"), 0);
+	CHECK_EQ(env(&e, "WG_KEYLOGFILE", "a/b"), 0);
+	CHECK_STR(e.key_log, "//a/b");
+	CHECK(!getenv("WG_KEYLOGFILE") && !getenv("WGKEYLOGFILE"));
+	memset(path, 'x', PATH_MAX);
+	path[PATH_MAX] = '\0';
+	CHECK_EQ(env(&e, "WG_KEYLOGFILE", path), -EINVAL);
+	CHECK(strstr(said, "WG_KEYLOGFILE"));
+}
+
 static void descriptors(void)
 {
 	static const char *const bad[] = {"x", "-1", "3x", " 3", "+3", "0x3", "99999999999999999999", "2147483648", "0", "1", "2", "3 "};
@@ -566,6 +588,7 @@ int main(void)
 	test_run("LOG_LEVEL takes wireguard-go's words and defaults to error, aloud if it is none [proc-log-level]",
 		log_levels);
 	test_run("only WG_PROCESS_FOREGROUND=1 means the foreground [proc-env-foreground]", foreground);
+	test_run("a file for keys is named by either variable [keylog-daemon]", key_logs);
 	test_run("descriptor numbers are strict and leave the environment [env-fd]", descriptors);
 	test_run("the parent exits with 0 when the daemon serves, not before [daemonise]", daemonise);
 	test_run("a start that fails is told on standard error and by status 1 [daemonise]", failed_start);

@@ -1,0 +1,138 @@
+/* ginnel keylog: the keys of a tunnel's handshakes, for a Wireshark that captures by itself. */
+#include "conf/client.h"
+#include "scope/follow.h"
+#include "scope/record_keys.h"
+#include "scope/stop.h"
+#include "scope/target.h"
+#include "scope/verbs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#define WAIT_MS 1000
+
+struct sink {
+	struct key_log	 log;
+	const char	*path;
+	bool		 borrowed;	/* standard output */
+	uint64_t	 blocks;
+};
+
+static void sink_close(struct sink *s)
+{
+	if (!s->borrowed)
+		key_log_close(&s->log);
+}
+
+static int open_standard_output(struct sink *s, struct buf *why)
+{
+	struct stat st;
+
+	if (isatty(STDOUT_FILENO)) {
+		buf_puts(why, "keys are not for a terminal: give a file, or a pipe");
+		return -EINVAL;
+	}
+	/* What the shell made for us others may read. */
+	if (fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode))
+		(void)fchmod(STDOUT_FILENO, 0600);
+	s->log.fd = STDOUT_FILENO;
+	s->borrowed = true;
+	s->path = "standard output";
+	return 0;
+}
+
+static int sink_open(struct sink *s, struct buf *why)
+{
+	int r = strcmp(s->path, "-") ? key_log_open(s->path, false, &s->log, why)
+				     : open_standard_output(s, why);
+
+	if (r >= 0)
+		fprintf(stderr, "ginnel keylog: who reads %s can read what goes through the tunnel, and speak as "
+			"this end\n", s->path);
+	return r;
+}
+
+static int sink_put(struct sink *s, const struct key_log_keys *k, struct buf *why)
+{
+	int r;
+
+	while ((r = key_log_write(&s->log, k)) == -EAGAIN && !stop_asked())
+		poll(&(struct pollfd){.fd = s->log.fd, .events = POLLOUT}, 1, stop_timeout_ms(WAIT_MS));
+	if (r < 0) {
+		buf_printf(why, "cannot write keys to %s: %s", s->path, strerror(-r));
+		return r;
+	}
+	s->blocks++;
+	return 0;
+}
+
+/* Before the other end begins a handshake Wireshark has to know who this end is. */
+static int put_identity(const char *tunnel, struct sink *s, struct buf *why)
+{
+	static const uint8_t none[KEY_LEN];
+	cleanup(running_freep) struct running *now = NULL;
+
+	if (client_get(tunnel, &now) < 0 || !memcmp(now->private_key, none, sizeof(none)))
+		return 0;
+	return sink_put(s, &(struct key_log_keys){.local_static = now->private_key}, why);
+}
+
+static int go_on(struct follow *f, struct sink *s, struct buf *why)
+{
+	uint64_t lost = 0;
+
+	while (!stop_asked()) {
+		const struct capture_record *r;
+		const uint8_t *data;
+		struct key_log_keys keys;
+		int got = follow_next(f, stop_timeout_ms(WAIT_MS), &r, &data, why);
+
+		if (got > 0 && record_keys(r, data, &keys))
+			got = sink_put(s, &keys, why);
+		if (got < 0)
+			return got;
+		if (follow_lost(f) > lost) {
+			lost = follow_lost(f);
+			fprintf(stderr, "ginnel keylog: keys of handshakes were lost: %s is too slow\n", s->path);
+		}
+	}
+	return 0;
+}
+
+static int follow_tunnel(const struct cmd_call *call, struct sink *s, struct buf *why)
+{
+	cleanup(target_done) struct target target = {.names = NULL};
+	cleanup(follow_freep) struct follow *f = NULL;
+	struct follow_config config = {
+		.want = CAPTURE_KEYS | CAPTURE_PRIME, .snap = CAPTURE_SNAP_MAX, .ring = 64 << 10};
+	int r = target_find(call->n_operands > 1 ? call->operands[1] : NULL, "", &target, why);
+
+	if (r < 0)
+		return r;
+	config.name = target.tunnel;
+	r = follow_new(&config, &f, why);
+	if (r >= 0)
+		r = sink_open(s, why);
+	if (r >= 0)
+		r = put_identity(target.tunnel, s, why);
+	return r < 0 ? r : go_on(f, s, why);
+}
+
+int keylog_verb(const struct cmd_call *call, void *settings)
+{
+	const struct scope_settings *o = settings;
+	cleanup(buf_done) struct buf why = buf_of_max(1024);
+	cleanup(sink_close) struct sink sink = {.log = KEY_LOG_NONE, .path = call->operands[0]};
+	int r;
+
+	stop_init(o->seconds);
+	r = follow_tunnel(call, &sink, &why);
+	/* Whatever it waited for when a signal came. */
+	if (r >= 0 || stop_asked())
+		return 0;
+	fprintf(stderr, "ginnel keylog: %s\n", why.len ? buf_str(&why) : strerror(-r));
+	return 1;
+}
