@@ -1,6 +1,7 @@
 /* ginnel keylog: the keys of a tunnel's handshakes, for a Wireshark that captures by itself. */
 #include "conf/client.h"
 #include "scope/follow.h"
+#include "scope/kernel_keys.h"
 #include "scope/record_keys.h"
 #include "scope/stop.h"
 #include "scope/target.h"
@@ -69,6 +70,8 @@ static int sink_put(struct sink *s, const struct key_log_keys *k, struct buf *wh
 	return 0;
 }
 
+/* ---- of a running ginnel-wg ---- */
+
 /* Before the other end begins a handshake Wireshark has to know who this end is. */
 static int put_identity(const char *tunnel, struct sink *s, struct buf *why)
 {
@@ -121,6 +124,47 @@ static int follow_tunnel(const struct cmd_call *call, struct sink *s, struct buf
 	return r < 0 ? r : go_on(f, s, why);
 }
 
+/* ---- of the kernel ---- */
+
+static int go_on_kernel(struct kernel_keys *k, struct sink *s, struct buf *why)
+{
+	uint64_t lost = 0;
+
+	while (!stop_asked()) {
+		struct key_log_keys keys;
+		int r = kernel_keys_next(k, stop_timeout_ms(WAIT_MS), &keys, why);
+
+		if (r > 0)
+			r = sink_put(s, &keys, why);
+		if (r < 0)
+			return r;
+		if (kernel_keys_lost(k) > lost) {
+			lost = kernel_keys_lost(k);
+			fprintf(stderr, "ginnel keylog: keys of handshakes were lost\n");
+		}
+	}
+	return 0;
+}
+
+static int follow_kernel(const struct cmd_call *call, struct sink *s, struct buf *why)
+{
+	cleanup(kernel_keys_freep) struct kernel_keys *k = NULL;
+	int r;
+
+	if (call->n_operands > 1) {
+		buf_puts(why, "--kernel is about all of the kernel's tunnels: leave out the interface");
+		return -EINVAL;
+	}
+	r = kernel_keys_new(&k, why);
+	if (r < 0)
+		return r;
+	if (kernel_keys_guessed(k))
+		fprintf(stderr, "ginnel keylog: the kernel does not say where its keys are (no "
+			"/sys/kernel/btf/wireguard); taking them from where Linux 5.6 to 6.12 have them\n");
+	r = sink_open(s, why);
+	return r < 0 ? r : go_on_kernel(k, s, why);
+}
+
 int keylog_verb(const struct cmd_call *call, void *settings)
 {
 	const struct scope_settings *o = settings;
@@ -129,7 +173,7 @@ int keylog_verb(const struct cmd_call *call, void *settings)
 	int r;
 
 	stop_init(o->seconds);
-	r = follow_tunnel(call, &sink, &why);
+	r = o->kernel ? follow_kernel(call, &sink, &why) : follow_tunnel(call, &sink, &why);
 	/* Whatever it waited for when a signal came. */
 	if (r >= 0 || stop_asked())
 		return 0;

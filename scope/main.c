@@ -28,6 +28,8 @@ static const struct cmd_option capture_options[] = {
 };
 
 static const struct cmd_option keylog_options[] = {
+	{"kernel", .value = VALUE_BOOL_AT(scope_settings, kernel),
+		.help = "of the kernel's own WireGuard, all its interfaces; takes root"},
 	{"duration", 'd', .metavar = "SECONDS", .value = VALUE_INT_AT(scope_settings, seconds, 1, 86400 * 365, NULL),
 		.help = "end after so many seconds"},
 };

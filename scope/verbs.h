@@ -9,7 +9,7 @@
 
 struct scope_settings {
 	char		 file[PATH_MAX];	/* "": standard output */
-	bool		 inner, outer, keys;
+	bool		 inner, outer, keys, kernel;
 	char		 peer[64];		/* "": all */
 	int64_t		 snap;
 	int64_t		 count, seconds;	/* 0: no limit */

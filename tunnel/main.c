@@ -201,8 +201,9 @@ static void identify(const struct options *o, const struct environment *env, str
 
 	if (stat("/proc/self/exe", &st) < 0)
 		return;
-	buf_printf(ret, "file=%llx:%llx workers=%u without=%x log=%d device=%s", (unsigned long long)st.st_dev,
-		(unsigned long long)st.st_ino, o->workers, o->without, (int)env->log_level, o->bind.device);
+	buf_printf(ret, "file=%llx:%llx workers=%u without=%x log=%d keys=%s device=%s", (unsigned long long)st.st_dev,
+		(unsigned long long)st.st_ino, o->workers, o->without, (int)env->log_level, env->key_log,
+		o->bind.device);
 	bind_address_format(&o->bind.v4, ret);
 	bind_address_format(&o->bind.v6, ret);
 }
