@@ -457,6 +457,10 @@ static void bash_words(const struct cmd_call *call, const char *path, struct buf
 	buf_printf(ret, "\t\"%s\")\n\t\twords=\"", path);
 	for (size_t i = 0; i < c->n_commands; i++)
 		buf_printf(ret, "%s ", c->commands[i].name);
+	if (c->words) {
+		c->words(ret);
+		buf_puts(ret, " ");
+	}
 	if (!c->raw) {
 		for (unsigned d = call->depth; d-- > 0;)
 			for (size_t i = 0; i < call->path[d]->n_options; i++)

@@ -53,6 +53,8 @@ struct cmd {
 	size_t				 n_options;
 	const struct cmd		*commands;
 	size_t				 n_commands;
+	/* Appends what completion offers as an operand, with blanks or newlines between; or NULL. */
+	int (*words)(struct buf *ret);
 	/* The exit status; NULL: needs a sub-command. */
 	int (*run)(const struct cmd_call *call, void *into);
 };

@@ -162,10 +162,20 @@ static const struct cmd_option report_options[] = {
 		.help = "leave out where peers are"},
 };
 
+static int enum_words(struct buf *ret)
+{
+	return show_enum_list(false, ret);
+}
+
+static int lab_hosts(struct buf *ret)
+{
+	return buf_puts(ret, "a b");
+}
+
 static const struct cmd enum_commands[] = {
 	{"list", .alias = "ls", .help = "print the names of all enumerations", .run = enum_list,
 		CMD_OPTIONS(json_options)},
-	{"show", .operands = "NAME", .least = 1, .most = 1, .run = enum_show,
+	{"show", .operands = "NAME", .words = enum_words, .least = 1, .most = 1, .run = enum_show,
 		CMD_OPTIONS(json_options),
 		.help = "print the values, names and aliases of one enumeration"},
 	{"lock", .run = enum_lock, .help = "print TYPE=VALUE=NAME for every member of every type"},
@@ -187,9 +197,10 @@ static const struct cmd lab_commands[] = {
 		.help = "make the hosts a and b, join them, start and configure the tunnel"},
 	{"status", .raw = true, .run = run_program,
 		.help = "print what is up, and the tunnel's state on each host"},
-	{"exec", .operands = "HOST COMMAND [ARGUMENT...]", .raw = true, .run = run_program,
+	{"exec", .operands = "HOST COMMAND [ARGUMENT...]", .words = lab_hosts, .raw = true, .run = run_program,
 		.help = "run a command on host a or b"},
-	{"shell", .operands = "HOST", .raw = true, .run = run_program, .help = "run $SHELL there"},
+	{"shell", .operands = "HOST", .words = lab_hosts, .raw = true, .run = run_program,
+		.help = "run $SHELL there"},
 	{"down", .raw = true, .run = run_program,
 		.help = "remove all of it, and whatever still runs on the hosts"},
 };

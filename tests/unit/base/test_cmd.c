@@ -61,9 +61,15 @@ static const struct cmd item_commands[] = {
 		CMD_OPTIONS(list_options)},
 	{"remove", .operands = "FILE", .least = 1, .most = 1, .run = run, .help = "remove one"},
 };
+static int where(struct buf *ret)
+{
+	return buf_puts(ret, "here\nthere");
+}
+
 static const struct cmd commands[] = {
 	{"item", CMD_COMMANDS(item_commands), .help = "the items"},
-	{"exec", .operands = "[ARGUMENT...]", .raw = true, .run = run, .help = "another program"},
+	{"exec", .operands = "[ARGUMENT...]", .words = where, .raw = true, .run = run,
+		.help = "another program"},
 };
 static const struct cmd root = {"thing", .help = "does things", .more = "At length.",
 	CMD_OPTIONS(root_options), CMD_COMMANDS(commands)};
@@ -272,6 +278,8 @@ static void completion(void)
 		"left,left left,right left,top left,both\n");
 	CHECK_STR(completed("thing item list --sides top,left,r"), "top,left,right\n");
 	CHECK_STR(completed("thing exec --"), "\n");
+	CHECK_STR(completed("thing exec \"\""), "here there\n");
+	CHECK_STR(completed("thing exec t"), "there\n");
 }
 
 static int main_status(const char *line, int usage_status)

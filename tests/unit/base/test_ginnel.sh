@@ -122,5 +122,10 @@ run --completion=bash
 [ $status = 0 ] && bash -n "$scratch/out" && grep -q '^complete .* ginnel$' "$scratch/out"
 result $? "the completion script is one that bash can read [cmd-completion]"
 
+# Words of the line, the last to be completed.
+completed() { bash -c '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _ginnel; echo "${COMPREPLY[*]}"' "$scratch/out" "$@"; }
+[ "$(completed ginnel enum show ctl_m)" = ctl_message ] && [ "$(completed ginnel lab exec '')" = "a b" ]
+result $? "names of enumerations and of the laboratory's hosts are completed [cmd-completion]"
+
 echo "1..$n"
 exit $((failed > 0))
