@@ -64,5 +64,7 @@ ENUM_DECLARE(ctl_message, CTL_MESSAGE_LIST);
 	X(CTL_ITEM_CAPTURE_VERSION, 25, "capture-version", "number: of what the ring holds")       \
 	X(CTL_ITEM_WANT, 26, "want", "number: bits of capture_want")                               \
 	X(CTL_ITEM_SNAP, 27, "snap", "number: bytes of a packet that are kept")                    \
-	X(CTL_ITEM_RETAIN, 28, "retain", "number: 1, handshakes of sessions are kept in memory")
+	X(CTL_ITEM_RETAIN, 28, "retain", "number: 1, handshakes of sessions are kept in memory")   \
+	X(CTL_ITEM_BIND_ADDRESS, 29, "bind-address", "text: of either family, or both")            \
+	X(CTL_ITEM_BIND_DEVICE, 30, "bind-device", "text: that the sockets are bound to")
 ENUM_DECLARE(ctl_item, CTL_ITEM_LIST);

@@ -97,6 +97,11 @@ void report_tunnel(const struct stats *s, bool hide_addresses, struct buf *ret)
 	buf_printf(ret, "  ginnel-wg %s, pid %llu, since %s, %s, port %llu, fwmark 0x%llx\n",
 		s->version, (unsigned long long)s->pid, started, s->up ? "up" : "down",
 		(unsigned long long)s->port, (unsigned long long)s->fwmark);
+	for (size_t i = 0; i < array_size(s->bind_address); i++)
+		if (s->bind_address[i][0])
+			buf_printf(ret, "  bound to %s\n", address(s->bind_address[i], hide_addresses));
+	if (s->bind_device[0])
+		buf_printf(ret, "  bound to the device %s\n", s->bind_device);
 	buf_printf(ret, "  cipher %s, workers %llu\n", s->cipher, (unsigned long long)s->workers);
 	for (size_t i = 0; i < s->n_pieces; i++)
 		buf_printf(ret, "  fast path %s: %s%s%s times=%llu\n", s->pieces[i].name,

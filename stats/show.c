@@ -47,6 +47,11 @@ static void put_head(const struct stats *s, struct show_style style, struct buf 
 		s->up ? "up" : "down");
 	if (s->port)
 		buf_printf(ret, ", port %llu", (unsigned long long)s->port);
+	for (size_t i = 0; i < array_size(s->bind_address); i++)
+		if (s->bind_address[i][0])
+			buf_printf(ret, " at %s", s->bind_address[i]);
+	if (s->bind_device[0])
+		buf_printf(ret, " by %s", s->bind_device);
 	if (s->fwmark)
 		buf_printf(ret, ", fwmark 0x%llx", (unsigned long long)s->fwmark);
 	buf_printf(ret, ", %zu peer%s; ginnel-wg %s, pid %llu, for %s\n", s->n_peers,
@@ -234,6 +239,17 @@ void show_stats_json(const struct stats *s, const struct stats *before, struct b
 	buf_printf(ret, "%s, ", s->up ? "true" : "false");
 	json_number("port", s->port, ret);
 	json_number("fwmark", s->fwmark, ret);
+	json_name("bind_addresses", ret);
+	buf_puts(ret, "[");
+	for (size_t i = 0; i < array_size(s->bind_address); i++) {
+		if (!s->bind_address[i][0])
+			continue;
+		buf_puts(ret, i ? ", " : "");
+		json_put_text(s->bind_address[i], ret);
+	}
+	buf_puts(ret, "], ");
+	if (s->bind_device[0])
+		json_text("bind_device", s->bind_device, ret);
 	json_number("workers", s->workers, ret);
 	json_text("cipher", s->cipher, ret);
 	buf_puts(ret, "\n ");

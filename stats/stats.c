@@ -107,6 +107,12 @@ static int take_device(struct stats *s, struct rd fields)
 		case CTL_ITEM_FWMARK:
 			s->fwmark = f.number;
 			break;
+		case CTL_ITEM_BIND_ADDRESS:
+			COPY_TEXT(&f, s->bind_address[s->bind_address[0][0] != '\0']);
+			break;
+		case CTL_ITEM_BIND_DEVICE:
+			COPY_TEXT(&f, s->bind_device);
+			break;
 		case CTL_ITEM_WORKERS:
 			s->workers = f.number;
 			break;

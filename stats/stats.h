@@ -46,6 +46,7 @@ struct stats {
 	char			 name[64], version[64], cipher[64];
 	uint64_t		 pid, started_ns, port, fwmark, workers;
 	bool			 up;
+	char			 bind_address[2][80], bind_device[16];	/* "": bound to none */
 	struct stats_piece	*pieces;
 	struct stats_count	*drops, *events;
 	struct stats_peer	*peers;

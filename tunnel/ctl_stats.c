@@ -44,6 +44,16 @@ static unsigned count_peers(struct wg_device *d)
 	return n;
 }
 
+static void put_bind_address(const struct bind_address *a, struct buf *frame)
+{
+	cleanup(buf_done) struct buf text = buf_of_max(128);
+
+	if (!a->family)
+		return;
+	bind_address_format(a, &text);
+	ctl_put_text(frame, CTL_ITEM_BIND_ADDRESS, buf_str(&text));
+}
+
 static int put_device(struct answer *a, struct buf *frame)
 {
 	const struct ctl_stats *s = a->stats;
@@ -60,6 +70,10 @@ static int put_device(struct answer *a, struct buf *frame)
 	ctl_put_number(frame, CTL_ITEM_UP, facts.up);
 	ctl_put_number(frame, CTL_ITEM_PORT, facts.port);
 	ctl_put_number(frame, CTL_ITEM_FWMARK, facts.fwmark);
+	put_bind_address(&facts.bind.v4, frame);
+	put_bind_address(&facts.bind.v6, frame);
+	if (facts.bind.device[0])
+		ctl_put_text(frame, CTL_ITEM_BIND_DEVICE, facts.bind.device);
 	ctl_put_number(frame, CTL_ITEM_PEERS, count_peers(s->config.device));
 	ctl_put_number(frame, CTL_ITEM_WORKERS, s->config.tun->n_queues);
 	ctl_put_text(frame, CTL_ITEM_CIPHER,

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "tunnel/bind.h"
 #include "tunnel/ctl_server.h"
 #include "tunnel/events.h"
 #include "tunnel/tun.h"
@@ -16,6 +17,7 @@ struct ctl_facts {
 	bool		up;
 	uint16_t	port;
 	uint32_t	fwmark;
+	struct bind	bind;
 };
 
 struct ctl_stats_config {

@@ -557,7 +557,7 @@ static void tell_facts(void *arg, struct ctl_facts *ret)
 	const struct daemon *d = arg;
 
 	*ret = (struct ctl_facts){
-		.up = d->link_up && d->udp, .port = d->port, .fwmark = d->fwmark};
+		.up = d->link_up && d->udp, .port = d->port, .fwmark = d->fwmark, .bind = d->bind};
 }
 
 /* ---- another daemon takes over ---- */

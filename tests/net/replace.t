@@ -3,6 +3,7 @@
 every step: the stream goes on, no counter is used twice, and there is always exactly one daemon."""
 import fcntl
 import hashlib
+import json
 import os
 import random
 import socket
@@ -456,6 +457,13 @@ def given(p):
         sockets = [x for x in lab.run("ss -Hulnp", "a").splitlines() if "ginnel" in x or ":1111" in x]
         ok(sockets and all("10.0.0.1%eth:1111" in x for x in sockets), "all of them bound as they were [replace-bound]", sockets)
     ok(t.stop() and same_session(p, before), "without a byte or the session lost [replace-bound]", t.sums)
+    ginnel = os.path.join(os.path.dirname(WG), "ginnel")
+    said = json.loads(lab.run([ginnel, "stats", "--json", "wg1"]))[0]
+    same((said["bind_addresses"], said["bind_device"]), (["10.0.0.1"], "eth"), "stats say where the sockets are bound [stats-bound]")
+    ok("port 1111 at 10.0.0.1 by eth" in lab.run([ginnel, "stats", "wg1"]), "the table too [stats-bound]", lab.run([ginnel, "stats", "wg1"]))
+    report = [lab.run([ginnel, "report", *o, "wg1"]) for o in ([], ["--hide-addresses"])]
+    same([("bound to 10.0.0.1" in x, "10.0.0.1" in x, "device eth" in x) for x in report], [(True, True, True), (False, False, True)],
+         "and a report, unless addresses are to be hidden [stats-bound]")
     old = p.daemon("a")
     new = Next("a", "wg1", "--bind-device=lo")
     ok(new.gone() == 1 and new.said("--bind-device") and old.alive(), "another device to be bound to is refused [replace-bind]", *new.log_lines())
