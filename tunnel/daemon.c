@@ -615,7 +615,10 @@ static void give_thaw(void *arg)
 static void given(void *arg, pid_t to)
 {
 	struct daemon *d = arg;
-	int r = to > 0 ? notify_wait(d->notify, "MAINPID=%d", (int)to) : -ESRCH;
+	int r = 0;
+
+	if (d->notify->fd >= 0)
+		r = to > 0 ? notify_wait(d->notify, "MAINPID=%d", (int)to) : -ESRCH;
 
 	if (r < 0)
 		log_error("handover: the service manager was not told who follows: %s", strerror(-r));

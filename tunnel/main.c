@@ -320,7 +320,7 @@ static int serve(const struct options *o, const struct environment *env, const s
 	cleanup(tun_freep) struct tun *tun = NULL;
 	cleanup(key_file_close) struct key_file keys = {.log = KEY_LOG_NONE};
 	cleanup(listener_remove) struct listener listener = {.fd = -1, .ctl_fd = -1};
-	cleanup(buf_done) struct buf identity = buf_of_max(1024);
+	cleanup(buf_done) struct buf identity = buf_of_max(PATH_MAX + 1024);
 	cleanup(daemon_freep) struct daemon *d = NULL;
 	const struct tun *kept;
 	struct daemon_config config;

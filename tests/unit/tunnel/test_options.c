@@ -304,6 +304,20 @@ static void no_variable(void)
 	CHECK(!getenv(OPTIONS_VARIABLE));
 }
 
+static void main_process(void)
+{
+	static const char *const none[] = {"", "x", "-1", " 7", "7x", "99999999999999999999999"};
+	struct environment e;
+
+	CHECK_EQ(env(&e, "MAINPID", "1234"), 0);
+	CHECK_EQ(e.main_pid, 1234);
+	CHECK(!getenv("MAINPID"));
+	for (size_t i = 0; i < array_size(none); i++) {
+		CHECK_EQ(env(&e, "MAINPID", none[i]), 0);
+		CHECK_EQ(e.main_pid, 0);
+	}
+}
+
 static void key_logs(void)
 {
 	char path[PATH_MAX + 1];
@@ -588,6 +602,7 @@ int main(void)
 	test_run("LOG_LEVEL takes wireguard-go's words and defaults to error, aloud if it is none [proc-log-level]",
 		log_levels);
 	test_run("only WG_PROCESS_FOREGROUND=1 means the foreground [proc-env-foreground]", foreground);
+	test_run("who reloads a service is told its main process [upgrade-managed]", main_process);
 	test_run("a file for keys is named by either variable [keylog-daemon]", key_logs);
 	test_run("descriptor numbers are strict and leave the environment [env-fd]", descriptors);
 	test_run("the parent exits with 0 when the daemon serves, not before [daemonise]", daemonise);
