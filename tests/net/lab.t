@@ -6,7 +6,7 @@
 lab_enter 840 "$@"
 
 # The programs lie together, where nobody can read and run them too.
-mkdir /run/lab/bin && cp "$WG" /run/lab/bin/ginnel-wg && cp "${WG%/*}"/ginnel{,-lab} /run/lab/bin || exit
+mkdir /run/lab/bin && cp "$WG" /run/lab/bin/ginnel-wg && cp "${WG%/*}"/ginnel{,-lab,-wg-gdb.py} /run/lab/bin || exit
 unset LOG_LEVEL
 
 lab() { /run/lab/bin/ginnel lab "$@" </dev/null; }
@@ -85,6 +85,15 @@ is "exec passes standard input [lab-exec]" "$(echo in | /run/lab/bin/ginnel lab 
 is "shell runs a shell on the host [lab-exec]" \
 	"$(echo 'echo $GINNEL_LAB_HOST $(ip -o -4 addr show eth | grep -o 10.0.0.2)' | SHELL=/bin/sh /run/lab/bin/ginnel lab shell b)" \
 	"b 10.0.0.2"
+is "up --gdb prints the command that attaches [lab-gdb]" "$(lab up --gdb b | tail -n 1)" \
+	"gdb -iex 'add-auto-load-safe-path /run/lab/bin/ginnel-wg-gdb.py' -p $(ip netns pids ginnel-lab-b) /run/lab/bin/ginnel-wg"
+ok "which works [lab-gdb]" grep -cF "$(lab exec a wg show ginnel-lab-a public-key)" <(eval "$(lab up --gdb=b | tail -n 1) -batch -nx -ex wg-peers" 2>&1)
+ok "and on a terminal GDB is there at once [lab-gdb]" grep -c 'number, public key' \
+	<(script -qec '/run/lab/bin/ginnel lab up --gdb a' /dev/null <<<$'help wg-peers\nquit\ny\n')
+is "the daemons go on when it has gone [lab-gdb]" "$(daemons; wg showconf ginnel-lab-a)" "$before"
+says "a wrong host is not debugged [lab-gdb]" 2 "no host 'c' to debug" up --gdb c
+says "nor one that is missing [lab-gdb]" 2 "no host '' to debug" up --gdb
+
 says "down on a host of it is refused [lab-down]" 1 "leave it first" exec a /run/lab/bin/ginnel lab down
 says "and so is up [lab-up]" 1 "leave it first" exec a /run/lab/bin/ginnel lab up
 
@@ -97,6 +106,16 @@ says "down succeeds [lab-down]" 0 "The lab is down." down
 clean "and nothing is left, not even what would not end [lab-down]"
 ok "what ran on a host has ended [lab-down]" within 60 eval "! kill -0 $deaf"
 says "down again says so [lab-down]" 0 "There was no lab." down
+
+# --- the debug build
+
+mkdir -p /run/lab/tree/build /run/lab/tree/.build/debug
+cp -r /run/lab/bin /run/lab/tree/build && cp -r /run/lab/bin /run/lab/tree/.build/debug
+is "in a tree with a debug build that is what is debugged [lab-gdb]" \
+	"$(/run/lab/tree/build/bin/ginnel lab up --gdb b </dev/null | tail -n 1 | grep -o '[^ ]*$')" /run/lab/tree/.build/debug/bin/ginnel-wg
+is "and only that [lab-gdb]" "$(daemons | xargs -I% readlink /proc/%/exe | sort)" \
+	/run/lab/tree/.build/debug/bin/ginnel-wg$'\n'/run/lab/tree/build/bin/ginnel-wg
+lab down >/dev/null
 
 # --- something breaks while it is up
 
