@@ -463,6 +463,7 @@ static void worker_lost_tun(void *arg)
 
 int daemon_run(struct daemon *d)
 {
+	process_show_interrupt();
 	while (!d->stop) {
 		uint64_t t = clock_ns(CLOCK_BOOTTIME), due;
 		int timeout = -1, r;

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <linux/capability.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -15,6 +16,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 
 #define LARGE_BLOCK (128 << 10)
 
@@ -258,6 +260,24 @@ int process_hold_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
+}
+
+/* It waits again, and for process_signals(). */
+static void hold_interrupt(int number, siginfo_t *info, void *context)
+{
+	sigaddset(&((ucontext_t *)context)->uc_sigmask, number);
+	(void)raise(number);
+}
+
+void process_show_interrupt(void)
+{
+	struct sigaction action = {.sa_sigaction = hold_interrupt, .sa_flags = SA_SIGINFO | SA_RESTART};
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	if (sigaction(SIGINT, &action, NULL) >= 0)
+		(void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 int process_signals(int *ret_fd)

@@ -91,3 +91,9 @@ int process_hold_signals(void);
  * signalfd_siginfo each).  0 or negative errno.
  */
 int process_signals(int *ret_fd);
+
+/*
+ * process_show_interrupt(): in the thread that reads these: SIGINT is delivered before it is read there, so that a
+ * debugger sees it and not the program.  By it debuggers stop what they debug.
+ */
+void process_show_interrupt(void);

@@ -4,6 +4,7 @@ import base64
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -209,6 +210,21 @@ def no_secrets(a, b, secrets, session_keys):
     same([f for f in forms if f in text], [], "without a secret [gdb-secrets]")
 
 
+def interrupt(a):
+    """Ctrl-C in GDB, or the pause of an editor: a SIGINT to the process, which is not meant to end it."""
+    with open("/run/lab/interrupt", "w+", encoding="utf-8") as f:
+        p = subprocess.Popen(command(a.pid, "continue", "wg-timers", "detach"), stdout=f, stderr=f, stdin=subprocess.DEVNULL)
+
+        def said():
+            f.seek(0)
+            return f.read()
+        wait_for(lambda: "Continuing." in said() or p.poll() is not None)
+        os.kill(a.pid, signal.SIGINT)
+        status = p.wait(lab.PATIENCE)
+        ok(status == 0 and "received signal SIGINT" in said() and "due in" in said(), "an interrupt stops the daemon in GDB [gdb-interrupt]", said())
+    ok(a.alive(), "and does not end it [gdb-interrupt]")
+
+
 def loading(a):
     ok("declined" in run(command(a.pid, "wg-peers", safe=None), check=False).stdout,
        "GDB asks first whether what lies beside a program may be run [gdb-load]")
@@ -248,10 +264,14 @@ def test():
     trees(a)
     timers(a)
     no_secrets(a, b, secrets, sessions(a, b))
+    interrupt(a)
     loading(a)
     mistakes(a)
     run("ping -n -q -c 3 -i 0.1 -W 10 192.168.241.2", "a")
     ok(True, "the tunnel works as before [gdb-break]")
+    os.kill(a.pid, signal.SIGINT)
+    same((a.gone(), [line for line in a.log_lines() if "signal:" in line][-1:]), (0, ["ginnel-wg(wga): signal: Interrupt"]),
+         "without GDB an interrupt ends the daemon [gdb-interrupt] [proc-sigterm]")
 
 
 lab.main(840, test)
