@@ -417,9 +417,11 @@ PUBLIC = {
     'wg_peer_info': ('public_key',),
     'x25519': ('public',),
     'event': ('public_key',),
-    'wg_initiation': ('ephemeral', 'static_', 'timestamp', 'mac1', 'mac2'),
-    'wg_response': ('ephemeral', 'empty', 'mac1', 'mac2'),
-    'wg_cookie_reply': ('nonce', 'cookie'),
+    'wg_initiation': ('type', 'sender', 'ephemeral', 'static_', 'timestamp'),
+    'wg_response': ('type', 'sender', 'receiver', 'ephemeral', 'empty'),
+    'wg_macs': ('mac1', 'mac2'),
+    'wg_cookie_reply': ('type', 'receiver', 'nonce', 'cookie'),
+    'wg_data': ('type', 'receiver', 'counter'),
 }
 
 
