@@ -12,6 +12,7 @@
 #define CAPTURE_VERSION 1
 #define CAPTURE_SNAP_MAX 65535
 #define CAPTURE_KEY_LEN 32
+#define CAPTURE_HANDSHAKE_MAX 148 /* bytes of messages that carry no data are kept in any case */
 
 /* What a listener asks for. */
 #define CAPTURE_WANT_LIST(X)                                                                       \

@@ -90,18 +90,26 @@ void *ring_reserve(struct ring_writer *w, size_t len, size_t spare)
 	uint64_t head = atomic_load_explicit(&w->head, memory_order_relaxed);
 	struct head *h;
 
-	do {
+	for (;;) {
 		/* Acquire: what the reader gave back it has wiped. */
-		uint64_t used = head - atomic_load_explicit(&w->shared->tail, memory_order_acquire);
+		uint64_t used = head - atomic_load_explicit(&w->shared->tail, memory_order_acquire), now;
 		size_t to_end = w->size - (head & (w->size - 1));
 
 		skip = need > to_end ? to_end : 0;
-		if (len > RING_RECORD_MAX || used > w->size || need + skip + spare > w->size - used) {
+		if (len <= RING_RECORD_MAX && used <= w->size && need + skip + spare <= w->size - used) {
+			if (atomic_compare_exchange_weak_explicit(&w->head, &head, head + skip + need,
+				    memory_order_relaxed, memory_order_relaxed))
+				break;
+			continue;
+		}
+		/* The reader may be past ${head} because other writers are. */
+		now = atomic_load_explicit(&w->head, memory_order_relaxed);
+		if (now == head) {
 			atomic_fetch_add_explicit(&w->shared->lost, 1, memory_order_relaxed);
 			return NULL;
 		}
-	} while (!atomic_compare_exchange_weak_explicit(&w->head, &head, head + skip + need,
-		memory_order_relaxed, memory_order_relaxed));
+		head = now;
+	}
 	if (skip) {
 		h = head_at(w->data, w->size, head);
 		atomic_store_explicit(&h->state, SKIP, memory_order_release);
@@ -179,7 +187,7 @@ int ring_next(struct ring_reader *r, const void **ret, size_t *ret_len)
 		struct head *h = head_at(r->data, r->size, r->tail);
 		size_t to_end = r->size - (r->tail & (r->size - 1));
 		uint32_t state = atomic_load_explicit(&h->state, memory_order_acquire);
-		uint32_t len = h->len;
+		uint32_t len;
 
 		if (state == FREE)
 			return 0;
@@ -187,6 +195,7 @@ int ring_next(struct ring_reader *r, const void **ret, size_t *ret_len)
 			give_back(r, to_end);
 			continue;
 		}
+		len = *(volatile uint32_t *)&h->len; /* once: the writer may change it */
 		if (state != READY || len < sizeof(*h) || len > to_end || len % GRAIN)
 			return -EBADMSG;
 		r->taken = len;

@@ -1,4 +1,5 @@
 /* ginnel capture: what goes through a tunnel, as pcapng. */
+#include "base/clock.h"
 #include "scope/follow.h"
 #include "scope/stop.h"
 #include "scope/target.h"
@@ -9,8 +10,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 
 #define LOOK_AT_LOST_MS 1000
+#define LOOK_AT_LOST_RECORDS 4096 /* where there is no pause */
 
 struct capture {
 	struct target	 target;
@@ -105,17 +109,25 @@ static int begin(struct capture *c, const char *tunnel, const struct scope_setti
 	return r < 0 ? r : writer_open(&out, &c->writer, why);
 }
 
+/* What was there when the end was asked for is taken along. */
 static int go_on(struct capture *c, struct buf *why)
 {
-	while (!stop_asked() && (!c->count || writer_packets(c->writer) < c->count)) {
+	uint64_t end_ns = 0;
+
+	for (unsigned n = 1; !c->count || writer_packets(c->writer) < c->count; n++) {
 		const struct capture_record *r;
 		const uint8_t *data;
-		int got = follow_next(c->follow, stop_timeout_ms(LOOK_AT_LOST_MS), &r, &data, why), error;
+		int got, error;
 
+		if (!end_ns && stop_asked())
+			end_ns = clock_ns(CLOCK_REALTIME);
+		got = follow_next(c->follow, end_ns ? 0 : stop_timeout_ms(LOOK_AT_LOST_MS), &r, &data, why);
 		if (got < 0)
 			return got;
+		if (end_ns && (!got || r->real_ns > end_ns))
+			break;
 		error = got ? writer_put(c->writer, r, data, why) : 0;
-		if (error >= 0 && (!got || follow_idle(c->follow))) {
+		if (error >= 0 && (!got || follow_idle(c->follow) || n % LOOK_AT_LOST_RECORDS == 0)) {
 			error = writer_lost(c->writer, follow_lost(c->follow), why);
 			if (error >= 0)
 				error = writer_flush(c->writer, why);
@@ -123,7 +135,14 @@ static int go_on(struct capture *c, struct buf *why)
 		if (error < 0)
 			return error;
 	}
-	return 0;
+	return writer_lost(c->writer, follow_lost(c->follow), why);
+}
+
+/* Keys pass through. */
+static void protect(void)
+{
+	(void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 int capture_run(const char *tunnel, const struct scope_settings *s)
@@ -134,6 +153,8 @@ int capture_run(const char *tunnel, const struct scope_settings *s)
 	int r, closed = 0;
 
 	stop_init(s->seconds);
+	if (s->keys)
+		protect();
 	r = begin(&c, tunnel, s, &why);
 	if (r >= 0 && s->keys && !s->for_wireshark)
 		fprintf(stderr, "ginnel capture: what is written holds the tunnel's private and preshared keys; "
@@ -150,7 +171,7 @@ int capture_run(const char *tunnel, const struct scope_settings *s)
 	if (packets && !s->for_wireshark && (isatty(STDERR_FILENO) || lost))
 		fprintf(stderr, "ginnel capture: %" PRIu64 " packets captured, %" PRIu64 " records lost\n",
 			packets, lost);
-	if (r >= 0 || (r == -EPIPE && s->for_wireshark))
+	if (r >= 0 || (r == -EPIPE && s->for_wireshark) || (r == -EINTR && stop_asked()))
 		return 0;
 	fprintf(stderr, "ginnel capture: %s\n", why.len ? buf_str(&why) : strerror(-r));
 	return 1;

@@ -23,6 +23,7 @@ struct follow {
 	size_t			 ring_size;
 	uint64_t		 lost_before;	/* in rings of daemons that are gone */
 	bool			 taken;		/* a record is the caller's */
+	struct capture_record	 record;	/* what it said when it was checked */
 };
 
 static int ask(struct follow *f, struct buf *why)
@@ -139,19 +140,20 @@ static int wait_for(struct follow *f, int timeout_ms)
 
 static int take(struct follow *f, const struct capture_record **ret, const uint8_t **ret_data)
 {
-	const struct capture_record *r;
 	const void *p;
 	size_t len;
 	int got = ring_next(f->ring, &p, &len);
 
 	if (got <= 0)
 		return got;
-	r = p;
-	if (len < sizeof(*r) || len - sizeof(*r) < r->kept)
+	if (len < sizeof(f->record))
+		return -EBADMSG;
+	memcpy(&f->record, p, sizeof(f->record));
+	if (len - sizeof(f->record) < f->record.kept)
 		return -EBADMSG;
 	f->taken = true;
-	*ret = r;
-	*ret_data = (const uint8_t *)(r + 1);
+	*ret = &f->record;
+	*ret_data = (const uint8_t *)p + sizeof(f->record);
 	return 1;
 }
 

@@ -3,13 +3,16 @@
 #include "base/clock.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 static volatile sig_atomic_t asked;
 static uint64_t end_ns; /* of CLOCK_BOOTTIME; 0: no limit */
 
+/* Again every second: what began to wait just after the first time comes back too. */
 static void ask(int signal)
 {
 	asked = 1;
+	alarm(1);
 }
 
 void stop_init(int64_t seconds)
@@ -20,7 +23,10 @@ void stop_init(int64_t seconds)
 	sigaction(SIGINT, &stop, NULL);
 	sigaction(SIGTERM, &stop, NULL);
 	sigaction(SIGHUP, &stop, NULL);
+	sigaction(SIGALRM, &stop, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);
+	sigaction(SIGXFSZ, &ignore, NULL);
+	alarm((unsigned)seconds);
 	end_ns = seconds ? clock_ns(CLOCK_BOOTTIME) + (uint64_t)seconds * 1000000000 : 0;
 }
 

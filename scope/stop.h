@@ -5,7 +5,10 @@
 
 #include "base/util.h"
 
-/* stop_init(seconds): from now on; 0: no limit of time.  SIGPIPE is an error of write(). */
+/*
+ * stop_init(seconds): from now on; 0: no limit of time.  A system call that waits then is interrupted,
+ * each second anew.  SIGPIPE and SIGXFSZ are errors of write().
+ */
 void stop_init(int64_t seconds);
 
 /* stop_asked(): it is time to end. */

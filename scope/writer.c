@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -22,7 +23,10 @@
 #define OUTER 0u
 #define INNER 1u
 #define EXPORTED 2u
-#define BUFFER_MAX ((size_t)4 << 20)
+#define BUFFER_MAX ((size_t)64 << 20)	/* the head of a file of many peers is the longest */
+#define NAMES_MAX ((size_t)1 << 20)	/* bytes of a block of names */
+#define HELD_NS NS_PER_S		/* keys come at once, or not at all */
+#define INTERRUPTED_MAX 3
 #define FLUSH_AT ((size_t)256 << 10)
 
 struct writer {
@@ -31,13 +35,17 @@ struct writer {
 	int			 fd;
 	bool			 is_file;		/* a regular one */
 	unsigned		 n_files;		/* begun so far */
+	uint64_t		 before;		/* bytes that stood in it before ours */
 	uint64_t		 written;		/* bytes of this one */
+	uint64_t		 full;			/* with so many bytes the next one begins */
 	struct buf		 out;			/* whole blocks */
 	struct buf		 held;			/* an initiation whose keys come behind it */
 	struct buf		 behind;		/* blocks that came after it */
 	uint8_t			 held_peer[CAPTURE_KEY_LEN];
+	uint64_t		 held_ns;
 	struct session_memory	*sessions;
-	uint64_t		 packets, lost;
+	uint64_t		 packets;
+	uint64_t		 lost, lost_before;	/* said so far; of these, before this file */
 	struct outer_locals	 locals;
 };
 
@@ -65,26 +73,46 @@ static int name_file(const struct writer *w, unsigned number, char ret[PATH_MAX]
 	return n < 0 || n >= PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
+struct naming {
+	struct buf	*out;
+	size_t		 end;	/* no name begins behind it */
+};
+
 static void name_address(void *arg, unsigned family, const uint8_t *address, const char *name)
 {
-	pcapng_names_add(arg, family, address, name);
+	const struct naming *n = arg;
+
+	if (n->out->len < n->end)
+		pcapng_names_add(n->out, family, address, name);
 }
 
 static void begin_section(struct writer *w)
 {
+	struct naming naming = {.out = &w->out, .end = NAMES_MAX};
+	uint32_t snap = max(w->config.snap, (uint32_t)CAPTURE_HANDSHAKE_MAX);
 	char outer[80];
 	size_t at;
 
 	snprintf(outer, sizeof(outer), "%s.outer", w->config.tunnel);
 	pcapng_section(&w->out, PROGRAM " " GINNEL_VERSION);
-	pcapng_interface(&w->out, PCAPNG_LINK_RAW, outer, "messages of the tunnel, outside it", w->config.snap + OUTER_MAX);
+	pcapng_interface(&w->out, PCAPNG_LINK_RAW, outer, "messages of the tunnel, outside it", snap + OUTER_MAX);
 	pcapng_interface(&w->out, PCAPNG_LINK_RAW, w->config.tunnel, "packets inside the tunnel", w->config.snap);
 	pcapng_interface(&w->out, PCAPNG_LINK_EXPORTED, outer,
-		"messages of the tunnel, of ports that Wireshark knows otherwise", w->config.snap + EXPORTED_MAX);
+		"messages of the tunnel, of ports that Wireshark knows otherwise", snap + EXPORTED_MAX);
 	at = pcapng_names_begin(&w->out);
-	names_each(w->config.names, name_address, &w->out);
+	names_each(w->config.names, name_address, &naming);
 	pcapng_names_end(&w->out, at);
 	session_memory_put(w->sessions, clock_ns(CLOCK_REALTIME), &w->out);
+	/* Where the head alone fills a file, each holds as much again. */
+	w->full = max(w->config.file_max, 2 * (uint64_t)w->out.len);
+}
+
+/* Where the next byte goes: a shell may have put something in front. */
+static uint64_t file_end(int fd, const struct stat *st)
+{
+	off_t at = fcntl(fd, F_GETFL) & O_APPEND ? st->st_size : lseek(fd, 0, SEEK_CUR);
+
+	return at < 0 ? 0 : (uint64_t)at;
 }
 
 static int open_file(struct writer *w, struct buf *why)
@@ -111,6 +139,7 @@ static int open_file(struct writer *w, struct buf *why)
 		buf_puts(why, "a capture is not for a terminal: give a file with -w, or a pipe");
 		return -EINVAL;
 	}
+	w->before = w->is_file ? file_end(w->fd, &st) : 0;
 	w->written = 0;
 	w->n_files++;
 	return 0;
@@ -140,24 +169,47 @@ static size_t whole_blocks(const struct writer *w, size_t written)
 	}
 }
 
+static void release_held(struct writer *w)
+{
+	if (w->held.len)
+		buf_put(&w->out, w->held.data, w->held.len);
+	if (w->behind.len)
+		buf_put(&w->out, w->behind.data, w->behind.len);
+	if (w->behind.error)
+		w->out.error = w->behind.error;
+	buf_clear(&w->held);
+	buf_clear(&w->behind);
+}
+
 int writer_flush(struct writer *w, struct buf *why)
 {
+	unsigned interrupted = 0;
 	size_t at = 0;
 
+	if (w->held.len && clock_ns(CLOCK_REALTIME) > w->held_ns + HELD_NS)
+		release_held(w);
 	if (w->out.error)
 		return say(why, w, "no memory for", -w->out.error);
 	while (at < w->out.len) {
 		ssize_t n = write(w->fd, w->out.data + at, w->out.len - at);
 		int error = errno;
 
-		if (n < 0 && error == EINTR)
-			continue;
 		if (n >= 0) {
 			at += (size_t)n;
+			interrupted = 0;
 			continue;
 		}
+		/* Who reads a pipe has some seconds after the signal that ends us. */
+		if (error == EINTR && ++interrupted < INTERRUPTED_MAX)
+			continue;
+		if (error == EAGAIN) {
+			if (poll(&(struct pollfd){.fd = w->fd, .events = POLLOUT}, 1, -1) >= 0 ||
+				++interrupted < INTERRUPTED_MAX)
+				continue;
+			error = EINTR;
+		}
 		/* A file ends with its last whole block. */
-		if (w->is_file && ftruncate(w->fd, (off_t)(w->written + whole_blocks(w, at))) < 0)
+		if (w->is_file && ftruncate(w->fd, (off_t)(w->before + w->written + whole_blocks(w, at))) < 0)
 			buf_printf(why, "the last packet in the file is cut off; ");
 		buf_clear(&w->out);
 		return say(why, w, "cannot go on writing", error);
@@ -182,7 +234,7 @@ static int next_file(struct writer *w, struct buf *why)
 	if (r < 0)
 		return r;
 	begin_section(w);
-	w->lost = 0;
+	w->lost_before = w->lost;
 	return 0;
 }
 
@@ -321,18 +373,6 @@ static struct buf *sink(struct writer *w)
 	return w->held.len ? &w->behind : &w->out;
 }
 
-static void release_held(struct writer *w)
-{
-	if (w->held.len)
-		buf_put(&w->out, w->held.data, w->held.len);
-	if (w->behind.len)
-		buf_put(&w->out, w->behind.data, w->behind.len);
-	if (w->behind.error)
-		w->out.error = w->behind.error;
-	buf_clear(&w->held);
-	buf_clear(&w->behind);
-}
-
 static void put_secrets(struct writer *w, const struct capture_record *r, const uint8_t *data)
 {
 	cleanup(buf_done) struct buf text = buf_of_max(1024), block = buf_of_max(2048);
@@ -364,6 +404,7 @@ static void put_handshake(struct writer *w, const struct capture_record *r, cons
 	if (r->has_peer && !r->drop && type == WG_MESSAGE_INITIATION && r->point == WG_TAP_OUTER_IN) {
 		buf_put(&w->held, block.data, block.len);
 		memcpy(w->held_peer, r->public_key, sizeof(w->held_peer));
+		w->held_ns = clock_ns(CLOCK_REALTIME);
 		return;
 	}
 	if (block.error)
@@ -391,7 +432,7 @@ int writer_put(struct writer *w, const struct capture_record *r, const uint8_t *
 		put_packet(w, r, data, sink(w));
 	if (w->behind.len >= FLUSH_AT)
 		release_held(w);
-	if (w->config.file_max && w->written + w->out.len >= w->config.file_max && !w->held.len)
+	if (w->config.file_max && w->written + w->out.len >= w->full && !w->held.len)
 		return next_file(w, why);
 	return w->out.len >= FLUSH_AT || w->out.error ? writer_flush(w, why) : 0;
 }
@@ -407,7 +448,7 @@ int writer_lost(struct writer *w, uint64_t lost, struct buf *why)
 		w->config.tunnel, (unsigned long long)(lost - w->lost));
 	w->lost = lost;
 	pcapng_event(&w->out, now, 4, PROGRAM, buf_str(&text));
-	pcapng_statistics(&w->out, OUTER, now, lost);
+	pcapng_statistics(&w->out, OUTER, now, lost - w->lost_before);
 	return writer_flush(w, why);
 }
 

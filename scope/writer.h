@@ -34,9 +34,15 @@ int writer_open(const struct writer_config *config, struct writer **ret, struct 
  */
 int writer_close(struct writer *w, struct buf *why);
 
-/* All of these: 0, or negative errno with a sentence; -EPIPE: the reader went away. */
+/*
+ * All of these: 0, or negative errno with a sentence; -EPIPE: the reader went away; -EINTR: signals came,
+ * and still nobody read.
+ */
 
-/* writer_put(w, r, data, why): one record; it may be written later, at the latest by writer_flush(). */
+/*
+ * writer_put(w, r, data, why): one record; it may be written later, by writer_flush(), which keeps back
+ * only what waits for its keys, for a second at most.
+ */
 int writer_put(struct writer *w, const struct capture_record *r, const uint8_t *data, struct buf *why);
 
 /* writer_lost(w, lost, why): how many records were lost so far. */

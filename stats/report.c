@@ -102,7 +102,8 @@ void report_tunnel(const struct stats *s, bool hide_addresses, struct buf *ret)
 			buf_printf(ret, "  bound to %s\n", address(s->bind_address[i], hide_addresses));
 	if (s->bind_device[0])
 		buf_printf(ret, "  bound to the device %s\n", s->bind_device);
-	buf_printf(ret, "  cipher %s, workers %llu\n", s->cipher, (unsigned long long)s->workers);
+	buf_printf(ret, "  cipher %s, workers %llu%s\n", s->cipher, (unsigned long long)s->workers,
+		s->retain ? ", keys retained" : "");
 	for (size_t i = 0; i < s->n_pieces; i++)
 		buf_printf(ret, "  fast path %s: %s%s%s times=%llu\n", s->pieces[i].name,
 			s->pieces[i].on ? "on" : "off", s->pieces[i].why[0] ? ": " : "",

@@ -71,6 +71,9 @@ static void put_path(const struct stats *s, struct show_style style, struct buf 
 			buf_printf(ret, "  %s  %s%s%s: %s\n", s->pieces[i].on ? "partly " : "without",
 				style.colours ? YELLOW : "", s->pieces[i].name,
 				style.colours ? PLAIN : "", s->pieces[i].why);
+	if (s->retain)
+		buf_printf(ret, "  keys     %sretained%s: captures can read sessions that exist, and so can who gets hold of the memory\n",
+			style.colours ? YELLOW : "", style.colours ? PLAIN : "");
 }
 
 static void put_counts(const char *title, const struct stats_count *counts, size_t n,
@@ -251,6 +254,8 @@ void show_stats_json(const struct stats *s, const struct stats *before, struct b
 	if (s->bind_device[0])
 		json_text("bind_device", s->bind_device, ret);
 	json_number("workers", s->workers, ret);
+	json_name("retain_keys", ret);
+	buf_printf(ret, "%s, ", s->retain ? "true" : "false");
 	json_text("cipher", s->cipher, ret);
 	buf_puts(ret, "\n ");
 	json_name("fast_path", ret);

@@ -116,6 +116,9 @@ static int take_device(struct stats *s, struct rd fields)
 		case CTL_ITEM_WORKERS:
 			s->workers = f.number;
 			break;
+		case CTL_ITEM_RETAIN:
+			s->retain = f.number;
+			break;
 		default:
 			break;
 		}

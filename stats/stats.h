@@ -45,7 +45,7 @@ struct stats_event {
 struct stats {
 	char			 name[64], version[64], cipher[64];
 	uint64_t		 pid, started_ns, port, fwmark, workers;
-	bool			 up;
+	bool			 up, retain;	/* retain: handshakes of sessions are kept in memory */
 	char			 bind_address[2][80], bind_device[16];	/* "": bound to none */
 	struct stats_piece	*pieces;
 	struct stats_count	*drops, *events;

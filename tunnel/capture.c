@@ -102,8 +102,10 @@ static struct capture_record *record_new(struct listener *l, enum capture_kind k
 
 static struct capture_record *packet_new(struct listener *l, const struct wg_tap_packet *p)
 {
-	size_t kept = p->data ? min(p->len, (size_t)l->snap) : 0;
 	bool handshake = p->data && p->endpoint && p->len && p->data[0] != WG_MESSAGE_DATA;
+	/* A handshake that is cut makes nothing readable. */
+	uint32_t snap = handshake ? max(l->snap, (uint32_t)CAPTURE_HANDSHAKE_MAX) : l->snap;
+	size_t kept = p->data ? min(p->len, (size_t)snap) : 0;
 	struct capture_record *r =
 		record_new(l, CAPTURE_PACKET, p->real_ns, kept, handshake ? 0 : SPARE);
 

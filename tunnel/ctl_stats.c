@@ -76,6 +76,7 @@ static int put_device(struct answer *a, struct buf *frame)
 		ctl_put_text(frame, CTL_ITEM_BIND_DEVICE, facts.bind.device);
 	ctl_put_number(frame, CTL_ITEM_PEERS, count_peers(s->config.device));
 	ctl_put_number(frame, CTL_ITEM_WORKERS, s->config.tun->n_queues);
+	ctl_put_number(frame, CTL_ITEM_RETAIN, s->config.retain);
 	ctl_put_text(frame, CTL_ITEM_CIPHER,
 		wg_worker_cipher(wg_device_worker(s->config.device, 0)));
 	return 1;

@@ -25,6 +25,7 @@ struct ctl_stats_config {
 	const struct tun	*tun;
 	struct events		*events;	/* whose peer_removed this takes */
 	const char		*name;
+	bool			 retain;	/* of the device's configuration */
 	void			(*facts)(void *arg, struct ctl_facts *ret);
 	void			*arg;
 };

@@ -62,6 +62,7 @@ struct daemon {
 	uint32_t		 fwmark;
 	unsigned		 workers;
 	unsigned		 without;	/* FAST_PATH_... */
+	bool			 retain;
 	struct bind		 bind;
 	uint64_t		 bind_retry_ns;	/* UINT64_MAX: not waiting */
 	int			 bind_error;	/* the one that was told; 0: none */
@@ -498,7 +499,8 @@ static int make_device(struct daemon *d)
 	struct wg_device_config config = {.random = device_random,
 		.wake = device_wake,
 		.arg = d,
-		.workers = d->workers};
+		.workers = d->workers,
+		.retain = d->retain};
 	int r = wg_device_new(&config, &d->device);
 
 	if (r >= 0)
@@ -695,6 +697,7 @@ static int make_ctl(struct daemon *d)
 		.tun = d->tun,
 		.events = &d->events,
 		.name = d->name,
+		.retain = d->retain,
 		.facts = tell_facts,
 		.arg = d};
 	struct ctl_server_config server = {.loop = d->loop,
@@ -896,6 +899,7 @@ int daemon_new(const struct daemon_config *config, struct daemon **ret)
 	d->take = config->take;
 	d->foreign = config->take != NULL;
 	d->without = config->without;
+	d->retain = config->retain;
 	d->bind = config->bind;
 	d->identity = config->identity;
 	d->notify = config->notify;
@@ -906,6 +910,9 @@ int daemon_new(const struct daemon_config *config, struct daemon **ret)
 		return r;
 	log_verbose("daemon: cipher=\"%s\" workers=%u",
 		wg_worker_cipher(wg_device_worker(d->device, 0)), d->workers);
+	if (d->retain)
+		log_info("daemon: --retain-keys: the keys of handshakes stay in memory as long as their sessions; "
+			 "who gets hold of them reads what went through since");
 	*ret = steal(d);
 	return 0;
 }

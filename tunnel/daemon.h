@@ -22,6 +22,7 @@ struct daemon_config {
 	const char	*name;		/* of the sockets */
 	unsigned	 workers;	/* threads that move packets */
 	unsigned	 without;	/* pieces of the fast path: FAST_PATH_... */
+	bool		 retain;	/* the keys of handshakes: wg/retain.h */
 	struct bind	 bind;
 	const char	*identity;	/* of this program and its options, see handover_give.h; borrowed */
 	const struct notify *notify;	/* the service manager, borrowed */

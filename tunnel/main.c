@@ -380,7 +380,7 @@ static int serve(const struct options *o, const struct environment *env, const s
 	kept = tun;
 	config = (struct daemon_config){
 		.tun = steal(tun), .uapi_fd = listener.fd, .ctl_fd = listener.ctl_fd,
-		.name = listener.name, .workers = workers, .without = o->without,
+		.name = listener.name, .workers = workers, .without = o->without, .retain = o->retain,
 		.bind = o->bind, .identity = buf_str(&identity), .notify = n, .key_file = &keys,
 		.take = take};
 	listener.fd = listener.ctl_fd = -1;

@@ -72,6 +72,8 @@ static const struct cmd_option rows[] = {
 		.help = "listen on this address only, and not in the other family unless that has one too"},
 	{"bind-device", .metavar = "DEVICE", .each = set_bind_device,
 		.help = "send and receive by this network device only; a VRF is one"},
+	{"retain-keys", .value = VALUE_BOOL_AT(options, retain),
+		.help = "keep the handshake of each session, so that a capture can read it from the middle on"},
 	{"replace", .value = VALUE_BOOL_AT(options, replace),
 		.help = "take over the interface and all sessions from the daemon that serves it"},
 	{"upgrade", .value = VALUE_BOOL_AT(options, upgrade),

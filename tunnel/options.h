@@ -29,6 +29,7 @@ struct options {
 	bool			 upgrade;	/* likewise, unless it is what we would be */
 	unsigned		 workers;	/* 0: one for each processor */
 	unsigned		 without;	/* pieces of the fast path: FAST_PATH_... */
+	bool			 retain;	/* wg/retain.h */
 	struct bind		 bind;
 	unsigned		 n_v4, n_v6;	/* how many addresses were given for ${bind} */
 	/* set by options_parse() */

@@ -351,6 +351,7 @@ static enum wg_drop consume_response(struct wg_device *d, const struct wg_endpoi
 	k->retained = steal(h->retained);
 	if (k->retained) {
 		k->retained->at = *src;
+		memcpy(k->retained->preshared, p->preshared_key, WG_KEY_LEN); /* as it was just used */
 		k->retained->response = *msg;
 		k->retained->response_ns = d->now.real_ns;
 	}

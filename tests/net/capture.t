@@ -1,0 +1,527 @@
+#!/usr/bin/python3
+"""
+What ginnel capture writes, read by a tshark that was never configured: what went through the tunnel is in it as it was,
+decrypted where keys were asked for and nowhere else; whatever goes wrong with a capture, the tunnel does not notice.
+
+      host a                                                host b
+      wg1  192.168.241.1                ..tunnel..          wg2  192.168.241.2
+      eth  10.0.0.1  fd00:aa::1  UDP 51820 ----------- eth  10.0.0.2  fd00:aa::2  UDP 51821
+"""
+import base64
+import glob
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import lab  # noqa: E402
+import wgpeer  # noqa: E402
+from lab import ok, same, wait_for  # noqa: E402
+
+BIN = os.path.dirname(os.path.abspath(lab.WG))
+SCOPE, GINNEL = os.path.join(BIN, "ginnel-scope"), os.path.join(BIN, "ginnel")
+HERE = "/run/lab/"
+INNER = {"a": "192.168.241.1", "b": "192.168.241.2"}
+PORTS = {"a": 51820, "b": 51821}
+NAMES = {"a": "wg1", "b": "wg2"}
+OTHER = {"a": "b", "b": "a"}
+
+
+class Tunnel:
+    """Two daemons that know each other."""
+
+    def __init__(self, workers=1, psk=False, v6=False, options=()):
+        self.keys = {ns: wgpeer.Key() for ns in "ab"}
+        self.psk = os.urandom(32) if psk else None
+        self.daemons = {}
+        self.seq = 0
+        for ns in "ab":
+            d = lab.Daemon(ns, NAMES[ns], args=["-f", "--workers=%d" % workers, *options, NAMES[ns]])
+            self.daemons[ns] = d
+            o = OTHER[ns]
+            at = ("[fd00:aa::%d]" if v6 else "10.0.0.%d") % (1 if o == "a" else 2)
+            d.set("private_key=" + self.keys[ns].private.hex(), "listen_port=%d" % PORTS[ns],
+                  "public_key=" + self.keys[o].public.hex(), "preshared_key=" + (self.psk or bytes(32)).hex(),
+                  "endpoint=%s:%d" % (at, PORTS[o]), "allowed_ip=%s/32" % INNER[o])
+            lab.run("ip -n %s addr add %s/24 dev %s" % (ns, INNER[ns], NAMES[ns]))
+            lab.run("ip -n %s link set %s up" % (ns, NAMES[ns]))
+
+    def stop(self):
+        for d in self.daemons.values():
+            d.stop()
+
+    def pings(self, n, frm="a", size=100, again=False):
+        """
+        As many echo requests, one after the other is answered: what went through: type, sequence number, data.
+        again: the interface is so full that some do not get through.
+        """
+        seen = []
+        with lab.inside(frm):
+            s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        s.settimeout(1 if again else lab.PATIENCE)
+        for _ in range(n):
+            self.seq += 1
+            data = b"\xff" * 8 + os.urandom(size - 8)
+            message = struct.pack("!BBHHH", 8, 0, 0, 0x4711, self.seq) + data
+            message = message[:2] + checksum(message) + message[4:]
+            for _ in range(lab.PATIENCE):
+                s.sendto(message, (INNER[OTHER[frm]], 0))
+                try:
+                    got = s.recv(65535)[20:]
+                    while got[0] != 0 or got[6:8] != message[6:8]:
+                        got = s.recv(65535)[20:]
+                    break
+                except socket.timeout:
+                    if not again:
+                        raise
+            else:
+                raise RuntimeError("the tunnel stands still")
+            seen += [(8, self.seq, data.hex()), (0, self.seq, got[8:].hex())]
+        s.close()
+        return seen
+
+    def handshake(self, ns):
+        p = self.daemons[ns].peer(self.keys[OTHER[ns]].public)
+        return p["last_handshake_time_sec"], p["last_handshake_time_nsec"]
+
+    def renew(self, ns):
+        """A new handshake that this host begins: a listener to keys who has none of the session brings it about."""
+        before = self.handshake("a"), self.handshake("b")
+        c = Capture(self, ns, "--keys", file=HERE + "renew.pcapng")
+        done = wait_for(lambda: self.handshake("a") != before[0] and self.handshake("b") != before[1])
+        c.end()
+        if not done:
+            raise RuntimeError("no new handshake")
+
+    def renew_by_other(self, ns):
+        """The same where only this host's daemon is one that is watched."""
+        before = self.handshake(ns)
+        c = Capture(self, ns, "--keys", file=HERE + "renew.pcapng")
+        wait_for(lambda: self.handshake(ns) != before)
+        c.end()
+
+    def secrets(self):
+        return [k.private for k in self.keys.values()] + ([self.psk] if self.psk else [])
+
+
+def checksum(data):
+    total = sum(struct.unpack("!%dH" % (len(data) // 2), data[:len(data) & ~1]))
+    total += data[-1] << 8 if len(data) & 1 else 0
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return struct.pack("!H", ~total & 0xffff)
+
+
+def listeners(d, what="came"):
+    return sum("capture: a listener " + what in line for line in d.log_lines())
+
+
+class Capture:
+    """One that runs, and whom the daemon has heard."""
+
+    def __init__(self, tunnel, ns, *options, file=None, stdout=None, wait=True):
+        self.daemon, self.file = tunnel.daemons[ns], file
+        had = listeners(self.daemon)
+        words = [SCOPE, "capture", *options, *(("-w", file) if file else ()), NAMES[ns]]
+        self.err = HERE + "capture.err.%d" % had
+        with open(self.err, "wb") as err:
+            self.p = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=stdout or subprocess.DEVNULL, stderr=err)
+        if wait and not wait_for(lambda: listeners(self.daemon) > had or self.p.poll() is not None):
+            raise RuntimeError("nobody listens")
+
+    def end(self, sig=signal.SIGINT):
+        """Its exit status.  What passed before is in the file."""
+        self.p.send_signal(sig)
+        return self.p.wait(lab.PATIENCE)
+
+    def said(self):
+        with open(self.err, errors="replace") as f:
+            return f.read()
+
+
+def tshark(*words, check=True):
+    p = subprocess.run(["tshark", "-n", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=lab.PATIENCE * 5)
+    errors = [x for x in p.stderr.splitlines() if "Running as user" not in x]
+    if check and (p.returncode or errors):
+        raise RuntimeError("tshark %s: %d: %s" % (" ".join(words), p.returncode, errors))
+    return p.stdout
+
+
+def fields(file, show, *names):
+    """Rows of the first value of each field."""
+    words = [x for n in names for x in ("-e", n)]
+    return [line.split("\t") for line in
+            tshark("-r", file, "-Y", show, "-T", "fields", "-E", "occurrence=f", *words).splitlines()]
+
+
+def icmp(file, interface=None):
+    show = "icmp" + (' && frame.interface_name == "%s"' % interface if interface else "")
+    return sorted((int(t), int(seq), data) for t, seq, data in fields(file, show, "icmp.type", "icmp.seq", "data.data"))
+
+
+def sound(file):
+    """capinfos finds no fault."""
+    p = subprocess.run(["capinfos", "-M", "-c", file], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return p.returncode == 0 and "Number of packets" in p.stdout and "cut short" not in p.stdout and "appears" not in p.stdout
+
+
+def forms(secret):
+    """A key as it could stand in a file."""
+    text = base64.b64encode(secret)
+    return [secret, text, text[:42], secret.hex().encode(), secret.hex().upper().encode()]
+
+
+def holds(file, secrets):
+    with open(file, "rb") as f:
+        data = f.read()
+    return [s for s in secrets if any(x in data for x in forms(s))]
+
+
+def key_log(file):
+    """The keys that are in the file: of Wireshark's kind, by label."""
+    data = open(file, "rb").read()
+    at, found = 0, []
+    while at + 12 <= len(data):
+        kind, length = struct.unpack_from("=II", data, at)
+        if kind == 10:
+            n = struct.unpack_from("=I", data, at + 12)[0]
+            for line in data[at + 16:at + 16 + n].decode().splitlines():
+                label, _, value = line.partition("=")
+                found.append((label, base64.b64decode(value)))
+        at += length
+    return found
+
+
+# --- the tests
+
+def decrypts(workers, psk, v6):
+    """Both ends of one tunnel, each with a capture of its own, across handshakes that either began."""
+    how = "%d worker%s, %s psk, IPv%d outside" % (workers, "s" if workers > 1 else "", "with" if psk else "no", 6 if v6 else 4)
+    t = Tunnel(workers, psk, v6)
+    c = {ns: Capture(t, ns, "--keys", file=HERE + ns + ".pcapng") for ns in "ab"}
+    plain = {(ns, view): Capture(t, ns, "--" + view, file=HERE + "%s.%s.pcapng" % (ns, view)) for ns in "ab" for view in ("inner", "outer")}
+    seen = t.pings(5)
+    t.renew("a")
+    seen += t.pings(5)
+    t.renew("b")
+    seen += t.pings(5, "b", 1300)
+    statuses = [x.end() for x in list(c.values()) + list(plain.values())]
+    same(statuses, [0] * 6, "a capture that is told to end has succeeded, %s [capture-end]" % how)
+    for ns, role in (("a", "initiator"), ("b", "responder")):
+        file = HERE + ns + ".pcapng"
+        ok(sound(file), "capinfos finds no fault in it, %s, %s [capture-file]" % (role, how))
+        same(icmp(file), sorted(seen), "all that was sent is read, decrypted, by the %s, %s [capture-keys]" % (role, how))
+        same(icmp(HERE + ns + ".inner.pcapng"), sorted(seen), "and seen inside, %s, %s [capture-inner]" % (role, how))
+        same(icmp(HERE + ns + ".outer.pcapng"), [], "outside it is encrypted, %s, %s [capture-outer]" % (role, how))
+        keys = [v for k, v in key_log(file) if k.startswith(("LOCAL", "PRE"))]
+        ok(t.keys[ns].private in keys and len(set(keys)) >= 4, "the file has the keys of three handshakes, %s, %s [capture-keys]" % (role, how))
+        for view in ("inner", "outer"):
+            same(holds(HERE + "%s.%s.pcapng" % (ns, view), t.secrets() + keys), [],
+                 "with --%s there is no key in it, in no form, %s, %s [capture-no-secret]" % (view, role, how))
+        same(len(holds(file, [t.keys[ns].private])), 1, "which a search of that kind finds where there is one, %s, %s [capture-no-secret]" % (role, how))
+        ours = ("fd00:aa::%d" if v6 else "10.0.0.%d") % (1 if ns == "a" else 2)
+        rows = fields(file, "wg.type", "frame.packet_flags_direction", "ipv6.src" if v6 else "ip.src")
+        ok(rows and all((d in ("2", "0x00000002")) == (src == ours) for d, src in rows), "directions are marked, and addresses are those of the wire, %s, %s [capture-direction]" % (role, how), rows[:5])
+        same(fields(file, "udp.checksum.status == 0 || ip.checksum.status == 0", "frame.number"), [], "no checksum is wrong, %s, %s [capture-headers]" % (role, how))
+    same(os.stat(HERE + "a.pcapng").st_mode & 0o777, 0o600, "the file is its owner's only, %s [capture-private]" % how)
+    ok("private" in c["a"].said() and "private" not in plain["a", "inner"].said(), "who asks for keys is told what the file holds, %s [capture-warns]" % how)
+    return t
+
+
+def ways(t):
+    """Not only files."""
+    fifo = HERE + "fifo"
+    os.mkfifo(fifo)
+    for name, words in (("-r -", ["-r", "-"]), ("-i -", ["-i", "-"])):
+        had = listeners(t.daemons["a"])
+        p = subprocess.Popen("'%s' capture --keys wg1 2>/dev/null | exec tshark -n -l %s -T fields -E occurrence=f -e icmp.type -e icmp.seq -e data.data -Y icmp >%sway.out 2>%sway.err" % (SCOPE, " ".join(words), HERE, HERE),
+                             shell=True, start_new_session=True)
+        wait_for(lambda: listeners(t.daemons["a"]) > had)
+        live(t, p, "by tshark %s, as it happens" % name)
+    p = subprocess.Popen("exec tshark -n -l -i %s -T fields -E occurrence=f -e icmp.type -e icmp.seq -e data.data -Y icmp >%sway.out 2>%sway.err" % (fifo, HERE, HERE),
+                         shell=True, start_new_session=True)
+    c = Capture(t, "a", "--keys", file=fifo)
+    live(t, p, "through a FIFO, as it happens", c)
+
+
+def live(t, p, how, c=None):
+    before = t.handshake("a")
+    t.pings(1)
+    wait_for(lambda: t.handshake("a") != before, timeout=2)
+    def lines():
+        with open(HERE + "way.out") as f:
+            return [(int(a), int(b), d) for a, b, d in (line.rstrip("\n").split("\t") for line in f if line.endswith("\n"))]
+    sent = []
+
+    def arrived():
+        nonlocal sent
+        sent = t.pings(2)
+        return wait_for(lambda: set(sent) <= set(lines()), timeout=5)
+    good = wait_for(arrived)
+    ok(good, "packets are read decrypted %s [capture-live]" % how, sent, lines() if os.path.exists(HERE + "way.out") else "nothing", open(HERE + "way.err").read())
+    left = listeners(t.daemons["a"], "left")
+    os.killpg(p.pid, signal.SIGTERM)
+    p.wait()
+    t.pings(2)
+    if c:
+        status = c.p.wait(lab.PATIENCE)
+        ok(status == 1 and "Broken pipe" in c.said(), "a reader that goes away ends the capture, which says so [capture-reader-gone]", status, c.said())
+    ok(wait_for(lambda: listeners(t.daemons["a"], "left") > left), "and the daemon forgets it [capture-reader-gone]")
+
+
+def middle(options, retained):
+    t = Tunnel(2, True, False, options)
+    t.pings(3)
+    before = t.handshake("a"), t.handshake("b")
+    c = {ns: Capture(t, ns, "--keys", file=HERE + ns + ".pcapng") for ns in "ab"}
+    if not retained:
+        ok(wait_for(lambda: t.handshake("a") != before[0] and t.handshake("b") != before[1]),
+           "a capture that begins in the middle of a session makes a new handshake [capture-middle]")
+    seen = t.pings(5)
+    for x in c.values():
+        x.end()
+    for ns in "ab":
+        got = icmp(HERE + ns + ".pcapng")
+        if retained:
+            same(got, sorted(seen), "where keys are retained, a capture from the middle on reads all from its first packet on, host %s [capture-retained]" % ns)
+        else:
+            ok(set(seen) <= set(got), "and reads what comes after it, host %s [capture-middle]" % ns, seen, got)
+    if retained:
+        same((t.handshake("a"), t.handshake("b")), before, "without a new handshake [capture-retained]")
+    shown = json.loads(lab.run([GINNEL, "stats", "--json", "wg1"]))
+    shown = shown[0] if isinstance(shown, list) else shown
+    shown = shown.get("tunnels", [shown])[0]
+    same(shown["retain_keys"], retained, "stats say whether keys are retained [retain-shown]")
+    same("retained" in lab.run([GINNEL, "stats", "wg1"]), retained, "also those for people [retain-shown]")
+    same(any("--retain-keys" in x for x in t.daemons["a"].log_lines()), retained, "and the log at the start [retain-shown]")
+    return t
+
+
+def rotation(t):
+    """t: a tunnel with a session."""
+    os.makedirs(HERE + "all.d")
+    few = Capture(t, "a", "--inner", "--rotate=8K:3", file=HERE + "turn.pcapng")
+    c = Capture(t, "a", "--keys", "--rotate=8K", file=HERE + "all.d/turn.pcapng")
+    before = t.handshake("a")
+    wait_for(lambda: t.handshake("a") != before, timeout=3)
+    seen = t.pings(60, size=1000)
+    c.end()
+    files = sorted(glob.glob(HERE + "all.d/turn-*.pcapng"))
+    ok(len(files) > 5 and files[0].endswith("turn-00001.pcapng"), "a capture goes on in the next file, by number [capture-rotate]", files)
+    got = []
+    for f in files:
+        ok(sound(f), "each is whole [capture-rotate]", f)
+        rows = icmp(f)
+        same(fields(f, "wg.type == 4 && !icmp && !wg.keepalive", "frame.number"), [], "and decrypts alone [capture-rotate]")
+        n = lab.run(["capinfos", "-D", f])
+        ok("secrets" in n and not n.rstrip().endswith(" 0"), "with the keys in it [capture-rotate]", n)
+        got += rows
+    ok(set(seen) <= set(got) and len(got) == len(set(got)), "nothing is lost between them, and nothing written twice [capture-rotate]")
+    few.end()
+    names = sorted(os.path.basename(x) for x in glob.glob(HERE + "turn-*.pcapng"))
+    last = int(names[-1][5:10])
+    same((names, last > 5), (["turn-%05d.pcapng" % n for n in range(last - 2, last + 1)], True), "the last few are kept where so many were asked for [capture-rotate]")
+
+
+def run(*words, **kw):
+    """(exit status, what it said): one that ends by itself."""
+    p = subprocess.run([SCOPE, "capture", *words], stdin=subprocess.DEVNULL, stdout=kw.pop("stdout", subprocess.DEVNULL), stderr=subprocess.PIPE,
+                       text=True, timeout=lab.PATIENCE, **kw)
+    return p.returncode, p.stderr
+
+
+def refused(name, ident, got, *texts):
+    ok(got[0] == 1 and all(x in got[1] for x in texts) and got[1].count("\n") == 1, "%s [%s]" % (name, ident), got)
+
+
+def bad(t):
+    refused("a tunnel that there is not is refused", "capture-bad", run("wg9"), "wg9")
+    refused("a peer that there is not is refused", "capture-bad", run("--peer", base64.b64encode(bytes(31) + b"\1").decode(), "wg1"), "no peer has that public key")
+    refused("so is a name that no peer has", "capture-bad", run("--peer", "nobody", "wg1"), "nobody")
+    refused("a file that cannot be written is refused", "capture-bad", run("-w", HERE + "no/file", "wg1"), HERE + "no/file")
+    refused("a size that is none is refused", "capture-bad", run("--rotate=12Q", "-w", HERE + "x", "wg1"), "--rotate")
+    refused("rotation wants files", "capture-bad", run("--rotate=1M", "wg1"), "-w")
+    ours, theirs = os.openpty()
+    refused("a terminal gets none", "capture-terminal", run("wg1", stdout=theirs), "terminal")
+    os.close(ours)
+    os.close(theirs)
+    scope = HERE + "scope"
+    lab.run(["cp", SCOPE, scope])
+    os.chmod(HERE, 0o755)
+    p = subprocess.run([scope, "capture", "wg1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, user=65534, group=65534, extra_groups=[], timeout=lab.PATIENCE)
+    ok(p.returncode == 1 and not p.stdout and b"is for root" in p.stderr, "who is neither root nor the daemon's user may not listen [capture-permission]", p)
+    many = [Capture(t, "a", "--inner", file=HERE + "many.%d" % i) for i in range(8)]
+    refused("a ninth listener is refused", "capture-many", run("wg1"), "too many")
+    seen = t.pings(3)
+    for c in many:
+        c.end()
+    same([icmp(HERE + "many.%d" % i) for i in range(8)], [sorted(seen)] * 8, "eight hear the same [capture-many]")
+
+
+def full(t):
+    small = HERE + "small"
+    os.makedirs(small)
+    lab.run("mount -t tmpfs -o size=64k small " + small)
+    had = listeners(t.daemons["a"], "left")
+    c = Capture(t, "a", "--inner", file=small + "/file")
+    seen = []
+    while c.p.poll() is None and len(seen) < 20000:
+        seen += t.pings(10, size=1000)
+    same((c.p.wait(lab.PATIENCE), "No space left" in c.said(), sound(small + "/file")), (1, True, True),
+         "when the disk is full it ends and says so, and the file is whole up to there [capture-full]")
+    got = icmp(small + "/file")
+    ok(len(got) > 20 and set(got) <= set(seen), "and can be read [capture-full]", len(got), len(seen))
+    ok(wait_for(lambda: listeners(t.daemons["a"], "left") > had), "the daemon forgets it [capture-full]")
+    # What a shell has put in front stays.
+    with open(small + "/file", "wb") as f:
+        f.write(b"x" * 5000)
+    with open(small + "/file", "ab") as f:
+        c = Capture(t, "a", "--inner", stdout=f)
+        while c.p.poll() is None:
+            t.pings(10, size=1000)
+    with open(small + "/file", "rb") as f:
+        data = f.read()
+    with open(HERE + "behind", "wb") as f:
+        f.write(data[5000:])
+    ok(data[:5000] == b"x" * 5000 and sound(HERE + "behind") and icmp(HERE + "behind"), "also behind what stood in the file before [capture-full]")
+    lab.run("umount " + small)
+    had = listeners(t.daemons["a"], "left")
+    c = Capture(t, "a", "--keys", file=HERE + "killed")
+    c.end(signal.SIGKILL)
+    ok(wait_for(lambda: listeners(t.daemons["a"], "left") > had), "a capture that is killed is forgotten [capture-killed]")
+    same(len(t.pings(3)), 6, "and the tunnel goes on [capture-killed]")
+
+
+def flood(t, n):
+    with lab.inside("a"):
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for _ in range(n):
+        s.sendto(bytes(1300), (INNER["b"], 9))
+    s.close()
+
+
+def slow(t):
+    """A reader who does not read, and then reads after all."""
+    r, w = os.pipe()
+    c = Capture(t, "a", "--inner", stdout=w)
+    os.close(w)
+    for _ in range(20):
+        flood(t, 2000)
+        t.pings(1, again=True)
+    same(len(t.pings(5, again=True)), 10, "a reader who does not read does not hold the tunnel up [capture-slow]")
+    with open(HERE + "slow.pcapng", "wb") as f:
+        while b"records lost here" not in (got := os.read(r, 65536)):
+            f.write(got)
+        f.write(got)
+        c.p.send_signal(signal.SIGINT)
+        while got := os.read(r, 65536):
+            f.write(got)
+    os.close(r)
+    same(c.p.wait(lab.PATIENCE), 0, "and ends as always [capture-slow]")
+    said = [x for x in t.daemons["a"].log_lines() if "capture: a listener left" in x][-1]
+    lost = int(said.rsplit("lost=", 1)[1].split()[0])
+    ok(lost > 0 and "%d records lost" % lost in c.said(), "what it lost is counted [capture-slow]", said, c.said())
+    told = sum(int(x[0].split(": ")[1].split()[0]) for x in fields(HERE + "slow.pcapng", "systemd_journal.message contains \"records lost\"", "systemd_journal.message"))
+    same(told, lost, "and stands in the capture, where it was lost [capture-slow]")
+    r, w = os.pipe()
+    c = Capture(t, "a", "--inner", stdout=w)
+    os.close(w)
+    for _ in range(3):
+        flood(t, 200)
+        t.pings(1, again=True)
+    same(c.end(), 0, "one that waits for its reader can be ended [capture-slow]")
+    os.close(r)
+
+
+def limits(t):
+    c = Capture(t, "a", "--inner", "-c", "3", file=HERE + "count")
+    t.pings(3)
+    same(c.p.wait(lab.PATIENCE), 0, "a capture of so many packets ends with success [capture-limits]")
+    same(len(icmp(HERE + "count")), 3, "and has them [capture-limits]")
+    same(run("-d", "1", "-w", HERE + "time", "wg1")[0], 0, "one of so many seconds too [capture-limits]")
+    c = Capture(t, "a", "--inner", "--snap=64", file=HERE + "snap")
+    k = Capture(t, "a", "--keys", "--snap=64", file=HERE + "snapkeys")
+    seen = t.pings(3, size=500)
+    c.end()
+    k.end()
+    rows = fields(HERE + "snap", "icmp", "frame.cap_len", "frame.len")
+    ok(len(rows) == len(seen) and all(int(a) == 64 and int(b) >= 528 for a, b in rows), "packets can be cut, and how long they were stays known [capture-snap]", rows)
+    ok(fields(HERE + "snapkeys", "wg.type == 2 && wg.handshake_ok", "frame.number"), "messages of handshakes are not cut [capture-snap]")
+    stranger = wgpeer.Key()
+    t.daemons["a"].set("public_key=" + stranger.public.hex(), "allowed_ip=192.168.241.77/32")
+    with open("/etc/wireguard/wg1.conf", "w") as f:
+        f.write("[Interface]\n# home\n[Peer]\n# Name = laptop\nPublicKey = %s\nAllowedIPs = %s/32\n[Peer]\nPublicKey = %s\n# other\n" % (
+            base64.b64encode(t.keys["b"].public).decode(), INNER["b"], base64.b64encode(stranger.public).decode()))
+    two = {who: Capture(t, "a", "--outer", "--peer", who, file=HERE + "peer." + who[:3]) for who in ("laptop", base64.b64encode(stranger.public).decode())}
+    named = Capture(t, "a", "--inner", file=HERE + "named")
+    seen = t.pings(3)
+    for x in list(two.values()) + [named]:
+        x.end()
+    rows = fields(HERE + "peer.lap", "wg", "frame.comment")
+    ok(len(rows) >= 6 and all(r == ["laptop"] for r in rows), "a peer can be chosen by the name in the tunnel's file, and messages bear it [capture-peer]", rows)
+    same(fields(HERE + "peer." + base64.b64encode(stranger.public).decode()[:3], "wg", "frame.number"), [], "others are not in it [capture-peer]")
+    text = subprocess.run(["tshark", "-r", HERE + "named", "-N", "n", "-Y", "icmp"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+    ok(text.count("laptop") >= len(seen), "addresses inside have names [capture-names]", text)
+
+
+def replaced(t):
+    c = Capture(t, "a", "--keys", file=HERE + "replaced")
+    before = t.handshake("a")
+    wait_for(lambda: t.handshake("a") != before)
+    seen = t.pings(5)
+    old = t.daemons["a"]
+    log = HERE + "next.log"
+    with open(log, "wb") as f:
+        env = dict(os.environ, LOG_LEVEL="verbose")
+        new = subprocess.Popen(["ip", "netns", "exec", "a", lab.WG, "-f", "--replace", "wg1"], stdin=subprocess.DEVNULL, stdout=f, stderr=f, env=env)
+    same(old.gone(), 0, "a daemon takes over under a capture [capture-replace]")
+    ok(wait_for(lambda: "capture: a listener came" in open(log).read()), "which goes on with that [capture-replace]", open(log).read())
+    seen += t.pings(5)
+    t.renew_by_other("b")
+    seen += t.pings(5)
+    same(c.end(), 0, "in the same file [capture-replace]")
+    same(icmp(HERE + "replaced"), sorted(seen), "decrypted before and after, and after new handshakes [capture-replace]")
+    c = subprocess.Popen([SCOPE, "capture", "--inner", "-w", HERE + "gone", "wg1"], stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: open(log).read().count("capture: a listener came") > 1)
+    new.terminate()
+    new.wait(lab.PATIENCE)
+    status = c.wait(lab.PATIENCE)
+    ok(status == 1 and "ended" in c.stderr.read() and sound(HERE + "gone"), "when the daemon ends for good, so does the capture [capture-daemon-gone]")
+    t.daemons.pop("a")
+
+
+def main():
+    os.environ["HOME"] = HERE + "home"
+    os.environ.pop("XDG_CONFIG_HOME", None)
+    os.makedirs(HERE + "home")
+    lab.run("mount -t tmpfs conf /etc/wireguard")
+    for ns in "ab":
+        lab.run("ip netns add " + ns)
+        lab.run("ip -n %s link set lo up" % ns)
+    lab.run("ip link add eth netns a type veth peer name eth netns b")
+    for ns, n in (("a", 1), ("b", 2)):
+        lab.run("ip -n %s addr add 10.0.0.%d/24 dev eth" % (ns, n))
+        lab.run("ip -n %s addr add fd00:aa::%d/64 dev eth nodad" % (ns, n))
+        lab.run("ip -n %s link set eth up" % ns)
+    for workers, psk, v6 in ((1, False, False), (2, True, False), (2, False, True), (1, True, True)):
+        t = decrypts(workers, psk, v6)
+        if (workers, psk) == (1, True):
+            ways(t)
+        t.stop()
+    t = middle((), False)
+    rotation(t)
+    bad(t)
+    full(t)
+    slow(t)
+    limits(t)
+    replaced(t)
+    t.stop()
+    middle(("--retain-keys",), True).stop()
+
+
+if __name__ == "__main__":
+    lab.main(900, main)
