@@ -193,7 +193,7 @@ static const struct cmd conf_commands[] = {
 };
 
 static const struct cmd lab_commands[] = {
-	{"up", .operands = "[--gdb HOST]", .raw = true, .run = run_program,
+	{"up", .operands = "[OPTION...]", .raw = true, .run = run_program,
 		.help = "make the hosts a and b, join them, start and configure the tunnel"},
 	{"status", .raw = true, .run = run_program,
 		.help = "print what is up, and the tunnel's state on each host"},
