@@ -76,25 +76,25 @@ pre-shared key [keylog-daemon]" "$(wc -l </run/lab/live)" 16
 capture_end b eth 10.0.0.1
 is "and later from a file [keylog-daemon]" "$(inside /run/lab/daemon.keys)" 16
 within 60 has /run/lab/keys 4
-is "ginnel keylog writes the keys of every handshake too [keylog]" "$(inside /run/lab/keys)" 16
-is "without keys there is nothing to see [keylog]" "$(inside /dev/null)" 0
+is "ginnel keylog writes the keys of every handshake too [keylog-tunnel]" "$(inside /run/lab/keys)" 16
+is "without keys there is nothing to see [keylog-tunnel]" "$(inside /dev/null)" 0
 is "a block for each handshake, a pre-shared key only where there is one [keylog-format]" \
 	"$(blocks /run/lab/keys) $(blocks /run/lab/keys PRESHARED_KEY)" "4 2"
-is "it warns once of what is in the file [keylog]" "$(wc -l </run/lab/keylog.err)" 1
+is "it warns once of what is in the file [keylog-tunnel]" "$(wc -l </run/lab/keylog.err)" 1
 is "the file is for its owner only [keylog-private]" "$(stat -c %a /run/lab/keys)" 600
 kill $keylog
 wait $keylog
-is "a signal ends it with success [keylog]" $? 0
+is "a signal ends it with success [keylog-tunnel]" $? 0
 
 # In the middle of a session.
 cp /run/lab/keys /run/lab/before
 capture b eth udp -s 0
 "$ginnel" keylog /run/lab/keys 2>/dev/null wg2 &
 keylog=$!
-ok "begun within a session, it brings about a handshake, without traffic [keylog]" within 60 has /run/lab/keys 5
+ok "begun within a session, it brings about a handshake, without traffic [keylog-tunnel]" within 60 has /run/lab/keys 5
 ping4 b 192.168.241.1 2 >/dev/null
 capture_end b eth 10.0.0.1
-is "and the session is readable from there [keylog]" "$(inside /run/lab/keys)" 4
+is "and the session is readable from there [keylog-tunnel]" "$(inside /run/lab/keys)" 4
 ok "what was in the file stays [keylog-append]" cmp -n "$(stat -c %s /run/lab/before)" /run/lab/before /run/lab/keys
 kill $keylog
 wait $keylog
@@ -161,7 +161,7 @@ mkfifo /run/lab/reader
 keylog=$!
 exec {reader}</run/lab/reader
 read -r -t 60 -u $reader line
-is "a pipe with a name is written to when somebody reads it [keylog]" "${line%%=*}" LOCAL_STATIC_PRIVATE_KEY
+is "a pipe with a name is written to when somebody reads it [keylog-tunnel]" "${line%%=*}" LOCAL_STATIC_PRIVATE_KEY
 wg_stop wg1
 wait $keylog
 is "that the tunnel ended is said, with status 1 [keylog-bad]" "$? $(grep -c 'wg1 ended' /run/lab/reader.err)" "1 1"
