@@ -2,7 +2,7 @@
  * scope/names.h - what people call their peers: from the comments of the tunnel's file.
  *
  * A comment of one or a few words on the line before or after "[Peer]", "# laptop" or
- * "# Name = laptop", names the peer.  Who has no name there is called by his key: "TT65...1wo=".
+ * "# Name = laptop", names the peer.  Who has no name there is called by his key: "TT65...1wo".
  */
 #pragma once
 

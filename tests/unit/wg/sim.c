@@ -8,6 +8,7 @@
 #define DATAGRAM_MAX SIM_DATAGRAM_MAX
 
 unsigned sim_workers = 1;
+bool sim_retain;
 
 struct sim_datagram {
 	struct sim_datagram	*next;
@@ -91,6 +92,7 @@ struct sim *sim_new(unsigned workers, unsigned hosts, uint64_t seed)
 		struct sim_host *h = &s->hosts[i];
 		struct x25519 *key;
 		struct wg_device_config config = {
+			.retain = sim_retain,
 			.random = sim_random, .wake = sim_wake, .arg = h, .workers = workers};
 		uint8_t ip[4] = {192, 0, 2, (uint8_t)(i + 1)};
 
@@ -140,6 +142,7 @@ void sim_replace(struct sim *s, unsigned host, unsigned workers)
 	cleanup(buf_done) struct buf why = buf_of_max(256);
 	struct sim_host *h = &s->hosts[host];
 	struct wg_device_config config = {
+		.retain = sim_retain,
 		.random = sim_random, .wake = sim_wake, .arg = h, .workers = workers};
 	const unsigned both = WG_HANDOVER_CONFIG | WG_HANDOVER_STATE;
 	struct wg_device *new;

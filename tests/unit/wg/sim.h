@@ -88,6 +88,8 @@ struct sim {
 
 /* The number of workers a host has in this round of sim_main(). */
 extern unsigned sim_workers;
+/* What hosts that are made now keep of their handshakes: wg/retain.h. */
+extern bool sim_retain;
 
 struct sim_test {
 	const char	*name;
