@@ -11,6 +11,7 @@ import base64
 import glob
 import json
 import os
+import random
 import signal
 import socket
 import struct
@@ -468,6 +469,36 @@ def limits(t):
     ok(text.count("laptop") >= len(seen), "addresses inside have names [capture-names]", text)
 
 
+def hostile(t):
+    """What strangers and users send, and names that somebody wrote into the tunnel's file: the files stay readable."""
+    with open("/etc/wireguard/wg1.conf", "wb") as f:
+        f.write(b"[Peer]\n# \x1b[31m\xff\x00name\nPublicKey = %s\nAllowedIPs = %s/32, %s/32\n" % (
+            base64.b64encode(t.keys["b"].public), INNER["b"].encode(), b"x" * 3000))
+        f.write(b"[Peer]\n# %%s%%n<b>&'\"\\\nPublicKey = %s\nAllowedIPs = 192.168.241.78/32\n" % base64.b64encode(os.urandom(32)))
+    views = {v: Capture(t, "a", "--" + v, file=HERE + "hostile." + v) for v in ("inner", "outer", "keys")}
+    r = random.Random(1)
+    with lab.inside("b"):
+        outside = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with lab.inside("a"):
+        inside = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    lengths = {1: 148, 2: 92, 3: 64, 4: 96}
+    for i in range(600):
+        kind = r.randrange(5)
+        data = bytes([kind, 0, 0, 0]) + r.randbytes(max(0, lengths.get(kind, 0) - 4) if r.randrange(3) else r.randrange(1300))
+        outside.sendto(data, ("10.0.0.1", PORTS["a"]))
+        payload = r.randbytes(r.randrange(1200))
+        inside.sendto(struct.pack("!BBHHHBBH4s4s", 0x45, r.randrange(256), 0, i + 1, 0, 1 + r.randrange(255), r.randrange(256), 0,
+                                  socket.inet_aton(INNER["a"]), socket.inet_aton(INNER["b"])) + payload, (INNER["b"], 0))
+    t.pings(3, again=True)
+    for v, c in views.items():
+        same(c.end(), 0, "a capture takes what strangers and users send, --%s [capture-hostile]" % v)
+        ok(sound(HERE + "hostile." + v), "capinfos reads it whole [capture-hostile]")
+        read = subprocess.run(["tshark", "-n", "-r", HERE + "hostile." + v, "-V"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=lab.PATIENCE * 5)
+        ok(read.returncode == 0 and b"cut short" not in read.stderr and b"appears" not in read.stderr and read.stdout.count(b"\nFrame ") > 300,
+           "and tshark all of it [capture-hostile]", read.stderr[-500:], read.stdout.count(b"\nFrame "))
+    ok(b"dropped: " in open(HERE + "hostile.outer", "rb").read(), "with the reason where something was dropped [capture-hostile]")
+
+
 def replaced(t):
     c = Capture(t, "a", "--keys", file=HERE + "replaced")
     before = t.handshake("a")
@@ -518,6 +549,7 @@ def main():
     full(t)
     slow(t)
     limits(t)
+    hostile(t)
     replaced(t)
     t.stop()
     middle(("--retain-keys",), True).stop()
