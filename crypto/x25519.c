@@ -81,7 +81,8 @@ int x25519_private(const struct x25519 *k, uint8_t ret[X25519_LEN])
 {
 	size_t len = X25519_LEN;
 
-	return EVP_PKEY_get_raw_private_key(k->key, ret, &len) > 0 ? 0 : -ENOMEM;
+	/* EVP_PKEY_get_raw_private_key() leaves a copy in memory that it frees. */
+	return EVP_PKEY_get_octet_string_param(k->key, OSSL_PKEY_PARAM_PRIV_KEY, ret, len, &len) > 0 ? 0 : -ENOMEM;
 }
 
 int x25519_derive(const struct x25519 *k, const uint8_t public[X25519_LEN], uint8_t ret[X25519_LEN])

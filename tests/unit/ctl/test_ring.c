@@ -24,9 +24,18 @@ static void start(size_t size)
 	CHECK_EQ(ring_writer_open(&writer, reader->fd), 0);
 }
 
+/* With one mapping for both: a thread sanitizer knows atomics by their address. */
+static void start_threads(void)
+{
+	start(RING_SIZE_MIN);
+	ring_writer_close(&writer);
+	writer = (struct ring_writer){.shared = reader->shared, .data = reader->data, .size = reader->size};
+}
+
 static void stop(void)
 {
-	ring_writer_close(&writer);
+	if (writer.shared != reader->shared)
+		ring_writer_close(&writer);
 	ring_reader_free(steal(reader));
 }
 
@@ -200,7 +209,7 @@ static void race(bool patient, unsigned pause)
 	uint64_t read_n = 0, slept = 0, lost = 0;
 	bool sound = true;
 
-	start(RING_SIZE_MIN);
+	start_threads();
 	for (uint32_t i = 0; i < THREADS; i++) {
 		t[i] = (struct thread){.number = i, .wake = wake, .patient = patient};
 		if (pthread_create(&t[i].thread, NULL, write_many, &t[i]))
@@ -303,7 +312,7 @@ static void no_loss_with_room(void)
 	uint32_t lost[THREADS] = {0};
 	uint64_t n = 0;
 
-	start(RING_SIZE_MIN);
+	start_threads();
 	for (unsigned i = 0; i < THREADS; i++)
 		if (pthread_create(&threads[i], NULL, take_turns, &lost[i]))
 			abort();

@@ -284,6 +284,7 @@ static void cannot_write(void)
 	CHECK_EQ(start("/nonexistent/x", 0, 0), -ENOENT);
 	CHECK(strstr(buf_str(&why), "/nonexistent/x"));
 	CHECK_EQ(stop(), 0);
+	done();
 	CHECK_EQ(start(dir, 0, 0), -EISDIR);
 	CHECK_EQ(stop(), 0);
 	done();

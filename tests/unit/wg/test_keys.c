@@ -17,6 +17,8 @@ static struct heard {
 	bool		 ours[16];
 } heard;
 
+static char not_checked; /* as a listener's argument: no other copy of the key is made */
+
 static void hear_keys(void *arg, const struct wg_tap_keys *k)
 {
 	heard.keys++;
@@ -37,7 +39,7 @@ static void hear(void *arg, unsigned worker, const struct wg_tap_packet *p)
 		return;
 	if (ours && !heard.keys)
 		heard.early = true;
-	if (ours) {
+	if (ours && arg != &not_checked) {
 		/* An initiation and a response both have the ephemeral public key behind 8 or 12 bytes. */
 		struct x25519 *key = NULL;
 
@@ -172,7 +174,8 @@ static void wiped_with_session(void)
 	sim_send(s, 0, 1, 100);
 	sim_settle(s);
 	heard = (struct heard){.keys = 0};
-	prime(s, 0);
+	wg_tap_prime(s->hosts[0].device, s->now, NULL,
+		&(struct wg_tap){.packet = hear, .keys = hear_keys, .arg = &not_checked});
 	CHECK_EQ(heard.keys, 1);
 	for (unsigned i = 0; i < WG_KEY_LEN; i++)
 		masked[i] = heard.ephemeral[i] ^ MASK;
