@@ -33,14 +33,14 @@ static bool size_is_valid(size_t size)
 	return size >= RING_SIZE_MIN && size <= RING_SIZE_MAX && !(size & (size - 1));
 }
 
-static int map(int fd, size_t size, struct ring_shared **ret)
+/* NULL: errno says why. */
+static struct ring_shared *map(int fd, size_t size)
 {
 	void *p = mmap(NULL, HEADER_SIZE + size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (p == MAP_FAILED)
-		return -errno;
-	*ret = p;
-	return 0;
+		return NULL;
+	return p; /* lint-ignore memleak: the caller's */
 }
 
 /* ---- the writer ---- */
@@ -49,7 +49,7 @@ int ring_writer_open(struct ring_writer *w, int fd)
 {
 	struct stat st;
 	size_t size;
-	int seals, r;
+	int seals;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
@@ -65,9 +65,9 @@ int ring_writer_open(struct ring_writer *w, int fd)
 	if (!(seals & F_SEAL_SHRINK))
 		return -EPERM;
 	*w = (struct ring_writer){.size = size};
-	r = map(fd, size, &w->shared);
-	if (r < 0)
-		return r;
+	w->shared = map(fd, size);
+	if (!w->shared)
+		return -errno;
 	w->data = (uint8_t *)w->shared + HEADER_SIZE;
 	return 0;
 }
@@ -141,7 +141,6 @@ uint64_t ring_writer_lost(const struct ring_writer *w)
 int ring_reader_new(size_t size, struct ring_reader **ret)
 {
 	cleanup(ring_reader_freep) struct ring_reader *r = calloc(1, sizeof(*r));
-	int error;
 
 	if (!r)
 		return -ENOMEM;
@@ -152,9 +151,9 @@ int ring_reader_new(size_t size, struct ring_reader **ret)
 	if (r->fd < 0 || ftruncate(r->fd, HEADER_SIZE + (off_t)size) < 0 ||
 		fcntl(r->fd, F_ADD_SEALS, SEALS) < 0)
 		return -errno;
-	error = map(r->fd, size, &r->shared);
-	if (error < 0)
-		return error;
+	r->shared = map(r->fd, size);
+	if (!r->shared)
+		return -errno;
 	r->size = size;
 	r->data = (uint8_t *)r->shared + HEADER_SIZE;
 	/* Keys may pass through.  And the pages are counted as ours, not the writer's. */

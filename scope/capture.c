@@ -147,7 +147,7 @@ static void protect(void)
 
 int capture_run(const char *tunnel, const struct scope_settings *s)
 {
-	cleanup(buf_done) struct buf why = buf_of_max(1024);
+	cleanup(buf_done) struct buf why = buf_of_max(1024), unheard = buf_of_max(1024);
 	cleanup(capture_done) struct capture c = {.count = 0};
 	uint64_t packets = 0, lost = 0;
 	int r, closed = 0;
@@ -164,7 +164,8 @@ int capture_run(const char *tunnel, const struct scope_settings *s)
 	if (c.writer) {
 		packets = writer_packets(c.writer);
 		lost = follow_lost(c.follow);
-		closed = writer_close(c.writer, r < 0 ? &(struct buf){.max = 0} : &why);
+		/* What went wrong first is what is told. */
+		closed = writer_close(c.writer, r < 0 ? &unheard : &why);
 	}
 	if (r >= 0 && closed < 0)
 		r = closed;

@@ -32,9 +32,9 @@ struct request {
 static void put_value(const char *text, size_t len, struct buf *ret)
 {
 	for (size_t i = 0; i < len; i++) {
-		char c = text[i] == '{' || text[i] == '}' || text[i] < ' ' || text[i] > '~' ? '?' : text[i];
+		bool bad = text[i] == '{' || text[i] == '}' || text[i] < ' ' || text[i] > '~';
 
-		buf_put(ret, &c, 1);
+		buf_put(ret, bad ? "?" : text + i, 1);
 	}
 }
 

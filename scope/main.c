@@ -21,7 +21,7 @@ static const struct cmd_option capture_options[] = {
 		.help = "keep the first N bytes of each packet"},
 	{"count", 'c', .metavar = "N", .value = VALUE_INT_AT(scope_settings, count, 1, INT64_MAX, NULL),
 		.help = "end after N packets"},
-	{"duration", 'd', .metavar = "SECONDS", .value = VALUE_INT_AT(scope_settings, seconds, 1, 86400 * 365, NULL),
+	{"duration", 'd', .metavar = "SECONDS", .value = VALUE_INT_AT(scope_settings, seconds, 1, 31536000, NULL),
 		.help = "end after so many seconds"},
 	{"rotate", .metavar = "SIZE[:N]", .value = VALUE_TEXT_AT(scope_settings, rotate, 1, NULL),
 		.help = "begin a new file after SIZE bytes (K, M and G are understood), and keep the last N"},
@@ -30,7 +30,7 @@ static const struct cmd_option capture_options[] = {
 static const struct cmd_option keylog_options[] = {
 	{"kernel", .value = VALUE_BOOL_AT(scope_settings, kernel),
 		.help = "of the kernel's own WireGuard, all its interfaces; takes root"},
-	{"duration", 'd', .metavar = "SECONDS", .value = VALUE_INT_AT(scope_settings, seconds, 1, 86400 * 365, NULL),
+	{"duration", 'd', .metavar = "SECONDS", .value = VALUE_INT_AT(scope_settings, seconds, 1, 31536000, NULL),
 		.help = "end after so many seconds"},
 };
 

@@ -79,9 +79,9 @@ static void end(struct buf *b, size_t at)
 {
 	uint32_t len = (uint32_t)(b->len + 4 - at);
 
-	put32(b, len);
 	if (!b->error)
 		memcpy(b->data + at + 4, &len, sizeof(len));
+	put32(b, len);
 }
 
 void pcapng_section(struct buf *b, const char *program)
@@ -151,6 +151,7 @@ void pcapng_secrets(struct buf *b, uint32_t type, const void *data, size_t len)
 
 void pcapng_packet(struct buf *b, const struct pcapng_packet *p)
 {
+	const uint32_t direction = p->direction;
 	size_t at = begin(b, PACKET), kept = 0;
 
 	for (size_t i = 0; i < p->n_parts; i++)
@@ -164,9 +165,9 @@ void pcapng_packet(struct buf *b, const struct pcapng_packet *p)
 	pad(b, kept);
 	if (p->comment)
 		option_text(b, 1, p->comment);
-	if (p->direction)
-		option(b, 2, &(uint32_t){p->direction}, 4);
-	if (p->comment || p->direction)
+	if (direction)
+		option(b, 2, &direction, sizeof(direction));
+	if (p->comment || direction)
 		options_end(b);
 	end(b, at);
 }

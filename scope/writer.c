@@ -110,7 +110,7 @@ static void begin_section(struct writer *w)
 /* Where the next byte goes: a shell may have put something in front. */
 static uint64_t file_end(int fd, const struct stat *st)
 {
-	off_t at = fcntl(fd, F_GETFL) & O_APPEND ? st->st_size : lseek(fd, 0, SEEK_CUR);
+	off_t at = (fcntl(fd, F_GETFL) & O_APPEND) ? st->st_size : lseek(fd, 0, SEEK_CUR);
 
 	return at < 0 ? 0 : (uint64_t)at;
 }
