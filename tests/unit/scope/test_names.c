@@ -80,6 +80,7 @@ static void any_bytes(void)
 			const char *w = words[test_random(&seed) % array_size(words)];
 			size_t k = *w ? strlen(w) : 2;
 
+			/* lint-ignore bugprone-not-null-terminated-result: bytes, no string */
 			memcpy(text + len, w, k);
 			len += k;
 		}

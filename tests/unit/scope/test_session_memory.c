@@ -63,8 +63,8 @@ static void few_of_each(void)
 	char want[] = "6 7 8 9 ";
 
 	CHECK_EQ(session_memory_new(&m), 0);
-	for (char c = '0'; c <= '9'; c++) {
-		begin(1, (char[]){c, ' ', '\0'});
+	for (const char *c = "0123456789"; *c; c++) {
+		begin(1, (char[]){*c, ' ', '\0'});
 		add(1, S(100), true, "");
 	}
 	holds(S(100), want);

@@ -100,7 +100,10 @@ static void order(const struct buf *b, char *ret)
 	for (size_t at = 0; at + 12 <= b->len; at += walk_u32(b->data + at + 4)) {
 		uint32_t type = walk_u32(b->data + at);
 
-		*ret++ = type == 6 ? (char)('0' + b->data[at + 28 + 28]) : type == 10 ? 'K' : type == 9 ? 'E' : '.';
+		if (type == 6)
+			*ret++ = (char)('0' + b->data[at + 28 + 28]);
+		else
+			*ret++ = ".........EK"[type <= 10 ? type : 0];
 	}
 	*ret = '\0';
 }
@@ -108,7 +111,6 @@ static void order(const struct buf *b, char *ret)
 static void keys_first(void)
 {
 	char got[64];
-	cleanup(buf_done) struct buf b = buf_of_max(0);
 	struct stat st;
 
 	CHECK_EQ(start(path, 0, 0), 0);
@@ -127,7 +129,7 @@ static void keys_first(void)
 	secrets(3);
 	message(WG_TAP_OUTER_IN, 4, 32, 3);
 	CHECK_EQ(stop(), 0);
-	b = contents(path);
+	cleanup(buf_done) struct buf b = contents(path);
 	order(&b, got);
 	CHECK_STR(got, ".....K12K1214K4");
 	CHECK_EQ(stat(path, &st), 0);
