@@ -157,22 +157,26 @@ static int take(struct follow *f, const struct capture_record **ret, const uint8
 	return 1;
 }
 
+static void give_back(struct follow *f)
+{
+	if (f->taken)
+		ring_release(f->ring);
+	f->taken = false;
+}
+
 int follow_next(struct follow *f, int timeout_ms, const struct capture_record **ret,
 	const uint8_t **ret_data, struct buf *why)
 {
 	bool gone = false;
 
-	if (f->taken)
-		ring_release(f->ring);
-	f->taken = false;
+	give_back(f);
 	for (;;) {
 		int r = f->ring ? take(f, ret, ret_data) : -ECONNRESET;
 
 		if (r == -EBADMSG)
 			buf_printf(why, "the ginnel-wg of %s wrote what is no record", f->name);
 		if (r > 0 && (*ret)->kind == CAPTURE_NOTHING) {
-			ring_release(f->ring);
-			f->taken = false;
+			give_back(f);
 			continue;
 		}
 		if (r)
@@ -193,12 +197,13 @@ int follow_next(struct follow *f, int timeout_ms, const struct capture_record **
 	}
 }
 
-bool follow_idle(const struct follow *f)
+bool follow_idle(struct follow *f)
 {
 	const void *p;
 	size_t len;
 
-	return !f->taken && ring_next(f->ring, &p, &len) == 0;
+	give_back(f);
+	return ring_next(f->ring, &p, &len) == 0;
 }
 
 uint64_t follow_lost(const struct follow *f)

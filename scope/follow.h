@@ -37,8 +37,8 @@ static inline void follow_freep(struct follow **f)
 int follow_next(struct follow *f, int timeout_ms, const struct capture_record **ret,
 	const uint8_t **ret_data, struct buf *why);
 
-/* follow_idle(f): all that was written so far was read. */
-bool follow_idle(const struct follow *f);
+/* follow_idle(f): the last record is no longer needed.  True: there is no other yet. */
+bool follow_idle(struct follow *f);
 
 /* follow_lost(f): records that the daemon had no room for since the beginning. */
 uint64_t follow_lost(const struct follow *f);
