@@ -48,7 +48,7 @@ struct capture_record {
 	uint32_t	n;		/* how many packets it stands for */
 	uint32_t	len;		/* of the packet as it was */
 	uint32_t	kept;		/* how many bytes of it follow */
-	uint8_t		public_key[CAPTURE_KEY_LEN];	/* of the peer */
+	uint8_t		public_key[CAPTURE_KEY_LEN];	/* of the peer; without: what a stranger claims to have, or zero */
 	uint8_t		remote[16];	/* address of the other end; IPv4: the first 4 bytes */
 	uint8_t		local[16];	/* ours, if it is known, else zero */
 };

@@ -65,6 +65,12 @@ static void set_peer(struct capture_record *r, struct wg_peer *p)
 	memcpy(r->public_key, wg_peer_public_key(p), WG_KEY_LEN);
 }
 
+static void set_stranger(struct capture_record *r, const uint8_t *key)
+{
+	if (key)
+		memcpy(r->public_key, key, WG_KEY_LEN);
+}
+
 static void set_endpoint(struct capture_record *r, const struct capture *c, const struct wg_endpoint *at)
 {
 	if (!at || !at->dst.family)
@@ -117,6 +123,7 @@ static struct capture_record *packet_new(struct listener *l, const struct wg_tap
 	r->n = p->n;
 	r->len = (uint32_t)p->len;
 	set_peer(r, p->peer);
+	set_stranger(r, p->stranger);
 	set_endpoint(r, l->capture, p->endpoint);
 	if (handshake && p->point == WG_TAP_OUTER_OUT)
 		ask_local(r, l->capture, p->endpoint);
@@ -165,6 +172,7 @@ static void judged(struct listener *l, struct pending *q, const struct wg_tap_pa
 	if (r) {
 		r->drop = p->drop;
 		set_peer(r, p->peer);
+		set_stranger(r, p->stranger);
 		if (!is_peers(l, p->peer))
 			r->kind = CAPTURE_NOTHING;
 		publish(l, r);

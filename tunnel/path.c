@@ -367,7 +367,7 @@ static void receive_batch(struct worker *w, const struct udp_run *run, struct wg
 		wg_rx_ecn(pkts[i].packet, pkts[i].len, run->tos);
 	}
 	if (unlikely(listens))
-		wg_tap_judged(w->wg, pkts, n);
+		wg_tap_judged(w->wg, &run->from, pkts, n);
 	for (unsigned i = 0; i < n; i++) {
 		if (pkts[i].drop != WG_DROP_NONE || !pkts[i].len)
 			continue;

@@ -240,8 +240,10 @@ static enum wg_drop consume_initiation(struct wg_device *d, const struct wg_init
 	if (drop != WG_DROP_NONE)
 		return drop;
 	p = wg_device_peer(d, public);
-	if (!p)
+	if (!p) {
+		memcpy(d->stranger, public, sizeof(d->stranger));
 		return WG_DROP_UNKNOWN_PEER;
+	}
 	*ret = p;
 	drop = need_static_static(p);
 	if (drop == WG_DROP_NONE)
@@ -462,5 +464,8 @@ void handshake_input(struct wg_device *d, const struct wg_endpoint *src, const v
 		WG_PROBE4(drop, drop, peer_number(p), len, 1);
 		refuse(d, p, src, drop);
 	}
-	tap_verdict(d->control, drop, p, NULL, 0);
+	tap_verdict(d->control,
+		(struct wg_tap_packet){.drop = drop,
+			.peer = p,
+			.stranger = drop == WG_DROP_UNKNOWN_PEER ? d->stranger : NULL});
 }

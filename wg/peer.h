@@ -120,6 +120,7 @@ struct wg_device {
 	uint64_t			 limiter_due_ns; /* [c] */
 	uint64_t			 last_load_ns;	/* [c] */
 	bool				 loaded;	/* [c] under load within the last second */
+	uint8_t				 stranger[WG_KEY_LEN]; /* [c] of the last UNKNOWN_PEER */
 	unsigned			 n_initiated;	/* [c] since the last call of wg_device_run() */
 
 	struct timer_heap		 timers;	/* [c] */
@@ -239,9 +240,8 @@ void tap_event(struct wg_device *d, struct wg_peer *peer, const struct wg_endpoi
 /* Nothing, unless somebody listens to packets. */
 void tap_message(struct wg_worker *w, enum wg_tap_point point, struct wg_peer *peer,
 	const struct wg_endpoint *endpoint, uint8_t tos, const void *msg, size_t len);
-/* What became of the message that arrived: its ${inner} packet, or why it was dropped. */
-void tap_verdict(struct wg_worker *w, enum wg_drop drop, struct wg_peer *peer, const void *inner,
-	size_t len);
+/* What became of the message that arrived: its inner packet, or why it was dropped. */
+void tap_verdict(struct wg_worker *w, struct wg_tap_packet what);
 /* Somebody listened when the run was reserved. */
 void tap_before_seal(struct wg_worker *w, const struct wg_tx_run *run, const void *src, size_t len);
 void tap_after_seal(struct wg_worker *w, const struct wg_tx_run *run, uint8_t tos, const void *msg,

@@ -66,21 +66,16 @@ void tap_message(struct wg_worker *w, enum wg_tap_point point, struct wg_peer *p
 				.len = len});
 }
 
-void tap_verdict(struct wg_worker *w, enum wg_drop drop, struct wg_peer *peer, const void *inner,
-	size_t len)
+void tap_verdict(struct wg_worker *w, struct wg_tap_packet what)
 {
 	const struct wg_tap *tap = tap_of(w);
 
-	if (unlikely(tap))
-		show(w, tap,
-			&(struct wg_tap_packet){
-				.point = drop == WG_DROP_NONE ? WG_TAP_INNER_IN : WG_TAP_DROPPED,
-				.drop = drop,
-				.n = 1,
-				.verdict = true,
-				.peer = peer,
-				.data = inner,
-				.len = len});
+	if (likely(!tap))
+		return;
+	what.point = what.drop == WG_DROP_NONE ? WG_TAP_INNER_IN : WG_TAP_DROPPED;
+	what.n = 1;
+	what.verdict = true;
+	show(w, tap, &what);
 }
 
 void wg_tap_arrived(struct wg_worker *w, const struct wg_endpoint *src, uint8_t tos,
@@ -90,7 +85,8 @@ void wg_tap_arrived(struct wg_worker *w, const struct wg_endpoint *src, uint8_t 
 		tap_message(w, WG_TAP_OUTER_IN, NULL, src, tos, pkts[i].msg, pkts[i].len);
 }
 
-void wg_tap_judged(struct wg_worker *w, const struct wg_rx_packet pkts[], unsigned n)
+void wg_tap_judged(struct wg_worker *w, const struct wg_endpoint *src,
+	const struct wg_rx_packet pkts[], unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
 		enum wg_drop drop = pkts[i].drop;
@@ -98,8 +94,13 @@ void wg_tap_judged(struct wg_worker *w, const struct wg_rx_packet pkts[], unsign
 		bool inside = drop == WG_DROP_NONE || drop == WG_DROP_INNER_NOT_IP ||
 			      drop == WG_DROP_INNER_LENGTH || drop == WG_DROP_INNER_SOURCE;
 
-		tap_verdict(w, drop, pkts[i].keypair ? pkts[i].keypair->peer : NULL,
-			inside ? pkts[i].packet : NULL, inside ? pkts[i].len : 0);
+		tap_verdict(w,
+			(struct wg_tap_packet){
+				.drop = drop,
+				.peer = pkts[i].keypair ? pkts[i].keypair->peer : NULL,
+				.endpoint = inside ? NULL : src,
+				.data = inside ? pkts[i].packet : NULL,
+				.len = inside ? pkts[i].len : 0});
 	}
 }
 

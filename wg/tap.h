@@ -24,6 +24,7 @@ struct wg_tap_packet {
 	unsigned		 n;		/* DROPPED: how many packets died with it; else 1 */
 	bool			 verdict;	/* on this worker's first OUTER_IN that is still without one: INNER_IN or DROPPED */
 	struct wg_peer		*peer;		/* NULL: not known */
+	const uint8_t		*stranger;	/* UNKNOWN_PEER: the public key that it claims to have; else NULL */
 	const struct wg_endpoint *endpoint;	/* of a message: where it goes or came from; NULL: not known */
 	uint8_t			 tos;		/* of a message: the outer TOS; 0 for handshakes that arrive */
 	const uint8_t		*data;		/* NULL: the bytes are gone */
@@ -87,12 +88,13 @@ void wg_tap_prime(
 bool wg_tap_listens(const struct wg_worker *w);
 
 /*
- * wg_tap_arrived(w, src, tos, pkts, n), before wg_rx_open(); wg_tap_judged(w, pkts, n), when the
- * inner packets are as they will be delivered.
+ * wg_tap_arrived(w, src, tos, pkts, n), before wg_rx_open(); wg_tap_judged(w, src, pkts, n), when
+ * the inner packets are as they will be delivered.
  */
 void wg_tap_arrived(struct wg_worker *w, const struct wg_endpoint *src, uint8_t tos,
 	const struct wg_rx_packet pkts[], unsigned n);
-void wg_tap_judged(struct wg_worker *w, const struct wg_rx_packet pkts[], unsigned n);
+void wg_tap_judged(struct wg_worker *w, const struct wg_endpoint *src,
+	const struct wg_rx_packet pkts[], unsigned n);
 
 /*
  * wg_tap_drop(w, why, n, what): wg_worker_drop() of ${n} packets, and shows ${what}, whose point,

@@ -250,7 +250,7 @@ static void receive_data(
 	wg_rx_commit(w, s->now.boot_ns, src, &pkt, 1);
 	wg_rx_filter(w, &pkt, 1);
 	if (wg_tap_listens(w))
-		wg_tap_judged(w, &pkt, 1);
+		wg_tap_judged(w, src, &pkt, 1);
 	if (pkt.drop == WG_DROP_NONE && pkt.len) {
 		if (pkt.len >= 24)
 			h->tags[h->n_delivered % SIM_TAGS_MAX] = get_be32(pkt.packet + 20);
