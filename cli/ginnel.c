@@ -27,6 +27,7 @@ static const struct {
 	{"conf", "ginnel-conf"},
 	{"keylog", "ginnel-scope", true},
 	{"lab", "ginnel-lab"},
+	{"trace", "ginnel-scope", true},
 	{"wg", "ginnel-wg"},
 };
 
@@ -223,6 +224,8 @@ static const struct cmd commands[] = {
 		.help = "write what goes through a tunnel as pcapng, for Wireshark: ginnel-scope"},
 	{"keylog", .operands = "[OPTION...] FILE [INTERFACE]", .raw = true, .run = run_program,
 		.help = "write the keys of handshakes, for a capture of Wireshark's own: ginnel-scope"},
+	{"trace", .operands = "[OPTION...] [INTERFACE]", .raw = true, .run = run_program,
+		.help = "print what happens in a tunnel, with cause and next step: ginnel-scope"},
 	{"lab", CMD_COMMANDS(lab_commands),
 		.help = "two hosts with a tunnel between them, to play and test with: ginnel-lab"},
 	{"enum", CMD_COMMANDS(enum_commands),

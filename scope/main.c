@@ -34,12 +34,22 @@ static const struct cmd_option keylog_options[] = {
 		.help = "end after so many seconds"},
 };
 
+static const struct cmd_option trace_options[] = {
+	{"peer", .metavar = "PEER", .value = VALUE_TEXT_AT(scope_settings, peer, 1, NULL),
+		.help = "of this peer only: its name in the tunnel's file, or its public key"},
+	{"json", .value = VALUE_BOOL_AT(scope_settings, json), .help = "print one JSON object a line"},
+	{"verbose", 'v', .value = VALUE_BOOL_AT(scope_settings, verbose),
+		.help = "keepalives too, and each of many lines of one kind"},
+};
+
 static const struct cmd commands[] = {
 	{"capture", .operands = "[INTERFACE]", .most = 1, .run = capture_verb, CMD_OPTIONS(capture_options),
 		.help = "write what goes through a tunnel as pcapng, for Wireshark"},
 	{"keylog", .operands = "FILE [INTERFACE]", .least = 1, .most = 2, .run = keylog_verb,
 		CMD_OPTIONS(keylog_options),
 		.help = "write the keys of handshakes, for Wireshark to read a capture of its own"},
+	{"trace", .operands = "[INTERFACE]", .most = 1, .run = trace_verb, CMD_OPTIONS(trace_options),
+		.help = "print what happens, one line each, with cause and next step"},
 };
 
 static const struct cmd root = {

@@ -14,6 +14,7 @@ struct scope_settings {
 	int64_t		 snap;
 	int64_t		 count, seconds;	/* 0: no limit */
 	char		 rotate[32];		/* "SIZE[:N]", "": never */
+	bool		 json, verbose;
 	bool		 for_wireshark;		/* it closes the pipe when it has enough, and takes any word for an error */
 };
 
@@ -21,3 +22,4 @@ struct scope_settings {
 int capture_run(const char *tunnel, const struct scope_settings *s); /* NULL: the only one */
 int capture_verb(const struct cmd_call *call, void *settings);
 int keylog_verb(const struct cmd_call *call, void *settings);
+int trace_verb(const struct cmd_call *call, void *settings);

@@ -27,6 +27,7 @@
 #define NAMES_MAX ((size_t)1 << 20)	/* bytes of a block of names */
 #define HELD_NS NS_PER_S		/* keys come at once, or not at all */
 #define INTERRUPTED_MAX 3
+#define TOLD_MAX ((size_t)1024)
 #define FLUSH_AT ((size_t)256 << 10)
 
 struct writer {
@@ -47,6 +48,9 @@ struct writer {
 	uint64_t		 packets;
 	uint64_t		 lost, lost_before;	/* said so far; of these, before this file */
 	struct outer_locals	 locals;
+	/* Of the record that is being written. */
+	struct buf		 told;
+	unsigned		 level;
 };
 
 /* ---- files ---- */
@@ -252,6 +256,7 @@ int writer_open(const struct writer_config *config, struct writer **ret, struct 
 	w->out = buf_of_max(BUFFER_MAX);
 	w->held = buf_of_max(CAPTURE_SNAP_MAX);
 	w->behind = buf_of_max(BUFFER_MAX);
+	w->told = buf_of_max(TOLD_MAX);
 	r = session_memory_new(&w->sessions);
 	if (r >= 0)
 		r = open_file(w, why);
@@ -320,17 +325,16 @@ static void put_inner(struct writer *w, const struct capture_record *r, const ui
 	w->packets++;
 }
 
-static void put_event(struct writer *w, const struct capture_record *r, const uint8_t *data, struct buf *b)
+static void put_event(struct writer *w, const struct capture_record *r, struct buf *b)
 {
-	cleanup(buf_done) struct buf text = buf_of_max(1024), line = buf_of_max(1200);
+	cleanup(buf_done) struct buf line = buf_of_max(TOLD_MAX + 128);
 	char who[NAME_MAX_LEN + 1];
-	unsigned level;
 
-	if (!story_tell(w->config.story, r, data, &text, &level))
+	if (!w->told.len)
 		return;
 	story_who(w->config.story, r, who);
-	buf_printf(&line, "%s: %s", r->has_peer ? who : w->config.tunnel, buf_str(&text));
-	pcapng_event(b, r->real_ns, level, PROGRAM, buf_str(&line));
+	buf_printf(&line, "%s: %s", r->has_peer ? who : w->config.tunnel, buf_str(&w->told));
+	pcapng_event(b, r->real_ns, w->level, PROGRAM, buf_str(&line));
 }
 
 static bool is_ip(const uint8_t *data, size_t len)
@@ -346,7 +350,7 @@ static bool is_message(const struct capture_record *r)
 
 static void put_packet(struct writer *w, const struct capture_record *r, const uint8_t *data, struct buf *b)
 {
-	cleanup(buf_done) struct buf comment = buf_of_max(1024);
+	cleanup(buf_done) struct buf comment = buf_of_max(TOLD_MAX + 128);
 	char who[NAME_MAX_LEN + 1];
 	bool message = is_message(r);
 
@@ -355,14 +359,14 @@ static void put_packet(struct writer *w, const struct capture_record *r, const u
 		buf_puts(&comment, who);
 	if (r->drop) {
 		buf_puts(&comment, comment.len ? ": " : "");
-		story_drop(r, data, &comment);
+		buf_put(&comment, w->told.data, w->told.len);
 	}
 	if (message && r->kept && (r->family == 4 || r->family == 6))
 		put_message(w, r, data, comment.len ? buf_str(&comment) : NULL, b);
 	else if (!message && is_ip(data, r->kept))
 		put_inner(w, r, data, comment.len ? buf_str(&comment) : NULL, b);
 	else
-		put_event(w, r, data, b);
+		put_event(w, r, b);
 }
 
 /* ---- keys and the messages that need them ---- */
@@ -422,10 +426,13 @@ static bool is_handshake(const struct capture_record *r, const uint8_t *data)
 
 int writer_put(struct writer *w, const struct capture_record *r, const uint8_t *data, struct buf *why)
 {
+	buf_clear(&w->told);
+	if (!story_tell(w->config.story, r, data, &w->told, &w->level))
+		buf_clear(&w->told);
 	if (r->kind == CAPTURE_SECRETS)
 		put_secrets(w, r, data);
 	else if (r->kind == CAPTURE_EVENT)
-		put_event(w, r, data, sink(w));
+		put_event(w, r, sink(w));
 	else if (r->kind == CAPTURE_PACKET && is_handshake(r, data))
 		put_handshake(w, r, data);
 	else if (r->kind == CAPTURE_PACKET)
@@ -465,6 +472,7 @@ int writer_close(struct writer *w, struct buf *why)
 	buf_done(&w->out);
 	buf_done(&w->held);
 	buf_done(&w->behind);
+	buf_done(&w->told);
 	free(w);
 	return r;
 }

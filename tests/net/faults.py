@@ -9,7 +9,8 @@ tests/net/faults.py - make chosen calls of a running daemon fail.
 
 A rule is the call's name and what it fails with, an errno or, for a clock, seconds that are added.  Then, in any order:
 a class of calls (gso, plain, v4, v6; tun, other, merged, single; for open a part of the path), =N for calls with that
-argument, xN: only N times, +N: after N that pass, N%: by chance.  sendmsg is for sendmmsg too; "any" is for every call
+argument, xN: only N times, +N: after N that pass, N%: by chance.  sendmsg is for sendmmsg too; "cut"
+fails nothing, the kernel says of a datagram that it was longer than the buffer; "any" is for every call
 but write, epoll_wait, the clock's and those for memory, "any-alloc" for those, whose class is the path of the program or library that asks.  tests/net/fault/fault.c has the calls and their arguments.
 
 For shell tests, or by hand:	faults.py FILE RULE...		sets the rules in the file

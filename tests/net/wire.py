@@ -22,10 +22,10 @@ PORT, SINK, INNER, INNER6 = 51820, 900, "10.9.0.1", "fd00:9::1"
 
 
 class Wire:
-    def __init__(self, program=None):
+    def __init__(self, program=None, args=None):
         lab.host("d")
         self.key = w.Key()
-        self.d = lab.Daemon("d", "wg1", program)
+        self.d = lab.Daemon("d", "wg1", program, args=args)
         self.d.set("private_key=" + self.key.private.hex(), "listen_port=%d" % PORT)
         lab.run("ip -n d addr add %s/24 dev wg1" % INNER)
         lab.run("ip -n d addr add %s/64 dev wg1 nodad" % INNER6)
