@@ -25,7 +25,7 @@ bool condense_take(struct condense *c, const struct capture_record *r, uint64_t 
 		if (!free_)
 			return true;
 		k = free_;
-		*k = (struct condensed){.begun_ns = max(now_ns, (uint64_t)1)};
+		*k = (struct condensed){.begun_ns = now_ns ? now_ns : 1};
 	}
 	k->of = *r;
 	if (k->shown < CONDENSE_LINES) {

@@ -112,7 +112,10 @@ static void put_to(const char *word, const struct story_address *a, struct buf *
 
 static void put_time(uint64_t ns, struct buf *ret)
 {
-	if (ns < NS_PER_S)
+	if (ns < 10 * NS_PER_MS)
+		buf_printf(ret, "%llu.%llu ms", (unsigned long long)(ns / NS_PER_MS),
+			(unsigned long long)(ns / (NS_PER_MS / 10) % 10));
+	else if (ns < NS_PER_S)
 		buf_printf(ret, "%llu ms", (unsigned long long)(ns / NS_PER_MS));
 	else
 		buf_printf(ret, "%llu.%llu s", (unsigned long long)(ns / NS_PER_S),

@@ -132,12 +132,13 @@ void trace_line_put(const struct trace_line *l, struct trace_style style, struct
 /* "4,211" */
 static void put_grouped(uint64_t n, struct buf *ret)
 {
-	if (n >= 1000) {
-		put_grouped(n / 1000, ret);
-		buf_printf(ret, ",%03u", (unsigned)(n % 1000));
-	} else {
-		buf_printf(ret, "%u", (unsigned)n);
-	}
+	uint64_t unit = 1;
+
+	while (n / unit >= 1000)
+		unit *= 1000;
+	buf_printf(ret, "%u", (unsigned)(n / unit));
+	while (unit /= 1000)
+		buf_printf(ret, ",%03u", (unsigned)(n / unit % 1000));
 }
 
 void trace_line_put_more(uint64_t n, const struct capture_record *r, struct buf *ret)

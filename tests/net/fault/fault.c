@@ -70,7 +70,7 @@ struct page {
 static struct page *page;
 static _Atomic uint64_t tuns;		/* descriptors below 64 that are TUN devices */
 
-#define REAL(name) ((__typeof__(&name))real(#name))
+#define REAL(name) ((__typeof__(&(name)))real(#name))
 
 static void *real(const char *name)
 {

@@ -270,7 +270,8 @@ static void arbitrary(void)
 		r.family = (uint8_t)(random_32() % 4 * 2);
 		r.has_peer &= 1;
 		r.kept = random_32() % (sizeof(data) + 1);
-		r.len = random_32() % 2 ? r.kept : r.len;
+		if (random_32() % 2)
+			r.len = r.kept;
 		data[0] = (uint8_t)(random_32() % 6);
 		memset(data + 1, 0, random_32() % 2 * 3);
 		l.text = tell(&r, data);
