@@ -36,7 +36,7 @@ static int open_path(const char *path, bool never_wait)
 
 	if (fd < 0 && errno == ENXIO && never_wait)
 		fd = open(path, O_RDWR | flags | O_NONBLOCK, 0600);
-	/* lint-ignore resourceLeak: the caller's */
+	/* lint-ignore resourceLeak: it is the caller's from here on */
 	return fd < 0 ? -errno : fd;
 }
 

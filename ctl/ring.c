@@ -40,7 +40,7 @@ static struct ring_shared *map(int fd, size_t size)
 
 	if (p == MAP_FAILED)
 		return NULL;
-	return p; /* lint-ignore memleak: the caller's */
+	return p;
 }
 
 /* ---- the writer ---- */
