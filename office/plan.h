@@ -1,0 +1,64 @@
+/*
+ * office/plan.h - what one member has to be: its tunnel, routes, rules and filters.
+ *
+ * Pure: from a settled office that check() has passed.  Everything that is applied, exported, said
+ * in words or drawn comes from here.
+ */
+#pragma once
+
+#include "office/office.h"
+
+#define PLAN_KEEPALIVE_S 25		/* by who is behind NAT: all but the hub */
+#define PLAN_TABLE 7070			/* of the ways back through a gateway; priority of its rule too */
+
+/* Out of which interface. */
+#define PLAN_OUT_LIST(X)                                                                           \
+	X(PLAN_OUT_TUNNEL, 1, "tunnel", "the office's")                                            \
+	X(PLAN_OUT_LAN, 2, "lan", "the node's to its LAN")
+ENUM_DECLARE(plan_out, PLAN_OUT_LIST);
+
+struct plan_peer {
+	const struct member	*member;	/* of the office */
+	struct prefix		*allowed;	/* sorted, each once */
+	size_t			 n_allowed;
+	bool			 has_endpoint;	/* the member's own */
+	uint16_t		 keepalive_s;	/* 0: none */
+};
+
+struct plan_route {
+	struct prefix		 to;
+	enum plan_out		 out;
+	bool			 via_gateway;	/* of the LAN; else the destination is on the link */
+	uint32_t		 table;		/* 254: main */
+	const struct member	*because;	/* whose line asks for it */
+};
+
+struct plan {
+	const struct office	*office;
+	const struct member	*self;		/* hub, node or person */
+	uint16_t		 listen_port;	/* 0: any */
+	unsigned		 mtu;
+	struct plan_peer	*peers;		/* in the order of their ids; those without a key too */
+	size_t			 n_peers;
+	struct plan_route	*routes;	/* sorted by table, destination */
+	size_t			 n_routes;
+
+	bool			 forward;	/* packets go through: hub and nodes */
+	bool			 clamp;		/* TCP's segments to the MTU, both ways */
+	bool			 gateway_back;	/* what comes out of the tunnel for the LAN uses PLAN_TABLE */
+	bool			 snat;		/* and bears the node's own address */
+	bool			 no_redirects;	/* hub: it sends packets back where they came from */
+	bool			 probe;		/* mode auto: ask the gateway, mode below is until then */
+	enum return_mode	 mode;		/* node: the one in force; auto that has learnt nothing: snat */
+};
+
+/*
+ * plan_make(o, m, ret): ${m} is a hub, node or person of ${o}, which must outlive the plan.
+ * 0 or -ENOMEM.
+ */
+int plan_make(const struct office *o, const struct member *m, struct plan **ret);
+void plan_free(struct plan *p);
+static inline void plan_freep(struct plan **p)
+{
+	plan_free(*p);
+}
