@@ -85,7 +85,8 @@ def collect(groups, times, rounds, quick, until):
             used.append(others())
             for group in due:
                 ceiling = GROUPS[group].quick_ceiling if quick else GROUPS[group].ceiling
-                names = [p for p in PROGRAMS if p != CEILING or ceiling]
+                wanted = {OURS: True, PEER: GROUPS[group].others, CEILING: ceiling}
+                names = [p for p in PROGRAMS if wanted[p]]
                 for name in names[n % len(names):] + names[:n % len(names)]:
                     of = rounds if n < rounds else "up to %d" % ROUNDS_MAX
                     progress("round %d of %s: %s, %s" % (n + 1, of, group, name))

@@ -4,9 +4,12 @@ bench/measure.py - what is measured, and how each figure comes about.
 A group is a function of (program, times) that returns {figure: value}; bench/main.py calls it for each program by turns.
 METRICS says of every figure what it is called, what it is measured in and what it should be.
 """
+import contextlib
 import dataclasses
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -94,6 +97,15 @@ METRICS = {
     "broken_p99": Metric("flood", "round trip in broken initiations, p99", "us", more=False),
     "valid_times": Metric("flood", "p99 in valid ones, times the quiet p99", "", more=False, own=2.0, ratio=False),
     "broken_times": Metric("flood", "p99 in broken ones, times the quiet p99", "", more=False, own=2.0, ratio=False),
+    "capture_off": Metric("capture", "TCP, 1 stream, nobody listens", "Gbit/s", only=OURS),
+    "capture_stalled_part": Metric("capture", "part of it, a stalled reader at each end", "", own=0.9, only=OURS),
+    "capture_stalled_lost": Metric("capture", "records that they lost", "1000", more=False, only=OURS),
+    "capture_inner_part": Metric("capture", "part of it under capture --inner", "", only=OURS),
+    "capture_inner_lost": Metric("capture", "records that it lost", "1000", more=False, only=OURS),
+    "capture_outer_part": Metric("capture", "part of it under capture --outer", "", only=OURS),
+    "capture_outer_lost": Metric("capture", "records that it lost", "1000", more=False, only=OURS),
+    "capture_keys_part": Metric("capture", "part of it under capture --keys", "", only=OURS),
+    "capture_keys_lost": Metric("capture", "records that it lost", "1000", more=False, only=OURS),
     "start_mb": Metric("memory", "memory at start", "MB", more=False),
     "peer_kb": Metric("memory", "memory for a peer, of 10,000", "kB", more=False, chart=True),
     "exec_socket_ms": Metric("memory", "from exec to the UAPI socket", "ms", more=False, target=0.5, chart=True),
@@ -281,6 +293,62 @@ def flood(program, times):
     return out
 
 
+class Listener:
+    """ginnel capture of a daemon; reads: into /dev/null, otherwise into a pipe that nobody empties."""
+
+    def __init__(self, program, d, view, reads):
+        scope = os.path.join(os.path.dirname(program.path), "ginnel-scope")
+        self.reads = reads
+        self.p = subprocess.Popen([scope, "capture", view, d.name], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                  stdout=subprocess.DEVNULL if reads else subprocess.PIPE)
+        lab.wait_for(lambda: self.p.poll() is not None or "ginnel-ring" in self.proc("maps"))
+
+    def proc(self, name):
+        with open("/proc/%d/%s" % (self.p.pid, name)) as f:
+            return f.read()
+
+    def lost(self):
+        """It ends: how many records it lost, in thousands."""
+        written = int(re.search(r"wchar: (\d+)", self.proc("io"))[1])
+        self.p.send_signal(signal.SIGINT)
+        said = self.p.stderr.read()
+        if self.p.wait(lab.PATIENCE) or (self.reads and written < 1e6):
+            raise RuntimeError("ginnel capture wrote %d bytes and said %r" % (written, said))
+        lost = re.search(r"(\d+) records lost", said)
+        return int(lost[1]) / 1e3 if lost else 0.0
+
+    def close(self):
+        self.p.kill()
+        self.p.wait()
+
+
+def listened(program, daemons, view, reads, seconds):
+    """Gbit/s and thousands of records lost while there are listeners."""
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(contextlib.closing(Listener(program, d, view, reads))) for d in daemons]
+        t.warm("a", "192.168.241.2")  # which fills the memory of who does not read
+        speed, _ = bulk("a", "192.168.241.2", seconds)
+        return speed, sum(x.lost() for x in listeners)
+
+
+def capture(program, times):
+    out = {}
+    with t.pair(program) as daemons, t.iperf_server("b"):
+        t.warm("a", "192.168.241.2")
+        before, _ = bulk("a", "192.168.241.2", times.bulk)
+        speeds = {}
+        speeds["stalled"], out["capture_stalled_lost"] = listened(program, daemons, "--inner", False, times.bulk)
+        for view in ("inner", "outer", "keys"):
+            speeds[view], out["capture_%s_lost" % view] = listened(program, daemons[:1], "--" + view, True, times.bulk)
+        after, _ = bulk("a", "192.168.241.2", times.bulk)
+        out["capture_off"] = (before + after) / 2  # so that a machine that slows down slows both sides of a part
+        for k, v in speeds.items():
+            out["capture_%s_part" % k] = v / out["capture_off"]
+    if not out["capture_stalled_lost"]:
+        raise RuntimeError("who reads nothing lost nothing")
+    return out
+
+
 def set_time(d, text):
     u = lab.Uapi(d.name, 120)
     try:
@@ -331,6 +399,7 @@ class Group:
     quick: bool = True
     ceiling: bool = False  # also measured without a cipher
     quick_ceiling: bool = False
+    others: bool = True    # also measured of the peer
 
 
 GROUPS = {
@@ -340,5 +409,6 @@ GROUPS = {
     "hub": Group(hub, "spoke, hub, spoke: through one daemon and the kernel's forwarding", quick=False),
     "handshakes": Group(handshakes, "answered by one core; many peers at once"),
     "flood": Group(flood, "what floods of initiations do to the data of an established peer", quick=False),
+    "capture": Group(capture, "what it costs to be listened to", quick=False, others=False),
     "memory": Group(memory, "memory, start, and setting many peers and prefixes"),
 }
