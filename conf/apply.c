@@ -167,23 +167,25 @@ static void judge_by_mark(void)
 			VALID_MARK, strerror(errno));
 }
 
-static int apply_rules(struct net *n, const struct conf_file *c, uint32_t mark_before)
+/* Those that the file wants; or, not ${on}, away with those that it does not want. */
+static int apply_rules(struct net *n, const struct conf_file *c, uint32_t mark_before, bool on)
 {
 	static const int families[] = {AF_INET, AF_INET6};
 	uint32_t mark = mark_of(c);
 	int result = 0;
 
 	for (size_t i = 0; i < array_size(families); i++) {
-		bool on = c->table == CONF_TABLE_AUTO && conf_takes_all(c, families[i]);
-		int r;
+		bool wanted = c->table == CONF_TABLE_AUTO && conf_takes_all(c, families[i]);
+		int r = 0;
 
-		if (on && families[i] == AF_INET)
+		if (on && wanted && families[i] == AF_INET)
 			judge_by_mark();
-		r = mark_before && mark_before != mark
-			    ? net_set_rules(n, families[i], mark_before, false)
-			    : 0;
-		if (r == 0 && mark)
-			r = net_set_rules(n, families[i], mark, on);
+		if (on && wanted)
+			r = net_set_rules(n, families[i], mark, true);
+		if (!on && mark_before && mark_before != mark)
+			r = net_set_rules(n, families[i], mark_before, false);
+		if (!on && r == 0 && mark && !wanted)
+			r = net_set_rules(n, families[i], mark, false);
 		if (r < 0) {
 			log_error("cannot set the rules for a default route: %s", strerror(-r));
 			result = r;
@@ -195,7 +197,7 @@ static int apply_rules(struct net *n, const struct conf_file *c, uint32_t mark_b
 static int apply_to_kernel(const char *name, const struct conf_file *c, uint32_t mark_before)
 {
 	cleanup(net_closep) struct net *n = NULL;
-	int r = net_open(name, &n), r_routes, r_rules;
+	int r = net_open(name, &n), r_rules, r_routes, r_gone;
 
 	if (r < 0) {
 		log_error("cannot reach the interface %s: %s", name, strerror(-r));
@@ -211,9 +213,12 @@ static int apply_to_kernel(const char *name, const struct conf_file *c, uint32_t
 	}
 	if (r < 0)
 		return r;
+	/* In this order, so that nothing goes around the tunnel while one way takes the place of another. */
+	r_rules = apply_rules(n, c, mark_before, true);
 	r_routes = apply_routes(n, name, c);
-	r_rules = apply_rules(n, c, mark_before);
-	return r_routes < 0 ? r_routes : r_rules;
+	r_gone = apply_rules(n, c, mark_before, false);
+	r = r_rules < 0 ? r_rules : r_routes;
+	return r < 0 ? r : r_gone;
 }
 
 int apply(const char *name, const struct conf_file *file)
@@ -228,8 +233,10 @@ int apply_down(const char *name, const struct conf_file *file)
 {
 	cleanup(net_closep) struct net *n = NULL;
 	uint32_t mark = file && mark_of(file) ? mark_of(file) : APPLY_TABLE_DEFAULT;
-	int r = net_open(NULL, &n), v6;
+	int r = net_open(name, &n), v6;
 
+	if (r == -ENODEV)
+		r = net_open(NULL, &n);
 	endpoints_remove(name);
 	if (r == 0) {
 		r = net_set_rules(n, AF_INET, mark, false);

@@ -227,36 +227,44 @@ static int compare_routes(const void *a, const void *b)
 	return d ? d : (x->table > y->table) - (x->table < y->table);
 }
 
-static int see_route(const struct nlmsghdr *nlh, void *arg)
+/* The interface that a route leads through; 0: that is no route to look at. */
+static uint32_t read_route(const struct nlmsghdr *nlh, struct seen_route *ret)
 {
-	struct route_list *l = arg;
 	const struct rtmsg *m = mnl_nlmsg_get_payload(nlh);
-	struct seen_route s = {.route = {.to = {.family = m->rtm_family, .bits = m->rtm_dst_len},
-				       .table = m->rtm_table},
-		.ours = m->rtm_protocol == NET_PROTOCOL};
 	const struct nlattr *attr;
 	uint32_t ifindex = 0;
 
 	if (nlh->nlmsg_type != RTM_NEWROUTE || m->rtm_type != RTN_UNICAST ||
 		m->rtm_flags & RTM_F_CLONED)
-		return MNL_CB_OK;
+		return 0;
+	*ret = (struct seen_route){.route = {.to = {.family = m->rtm_family, .bits = m->rtm_dst_len},
+					   .table = m->rtm_table},
+		.ours = m->rtm_protocol == NET_PROTOCOL};
 	mnl_attr_for_each(attr, nlh, sizeof(*m))
 	{
 		switch (mnl_attr_get_type(attr)) {
 		case RTA_DST:
-			get_bytes(attr, s.route.to.bytes, sizeof(s.route.to.bytes));
+			get_bytes(attr, ret->route.to.bytes, sizeof(ret->route.to.bytes));
 			break;
 		case RTA_OIF:
 			get_bytes(attr, &ifindex, sizeof(ifindex));
 			break;
 		case RTA_TABLE:
-			get_bytes(attr, &s.route.table, sizeof(s.route.table));
+			get_bytes(attr, &ret->route.table, sizeof(ret->route.table));
 			break;
 		default:
 			break;
 		}
 	}
-	if (ifindex != l->ifindex)
+	return ifindex;
+}
+
+static int see_route(const struct nlmsghdr *nlh, void *arg)
+{
+	struct route_list *l = arg;
+	struct seen_route s;
+
+	if (!l->ifindex || read_route(nlh, &s) != l->ifindex)
 		return MNL_CB_OK;
 	if (!array_grow(&l->routes, &l->room, l->n, sizeof(s)))
 		l->error = -ENOMEM;
@@ -288,21 +296,26 @@ static int change_route(struct net *n, uint16_t type, const struct net_route *ro
 	return tell(n, message);
 }
 
+/* A kernel without IPv6 has no routes of it. */
+static int see_routes(struct net *n, int family, mnl_cb_t each, void *arg)
+{
+	char message[MESSAGE_MAX];
+	struct rtmsg *m = begin(n, message, RTM_GETROUTE, NLM_F_DUMP, sizeof(*m));
+	int r;
+
+	m->rtm_family = (uint8_t)family;
+	r = exchange(n, message, each, arg);
+	return r == -EOPNOTSUPP ? 0 : r;
+}
+
 static int list_routes(struct net *n, struct route_list *l)
 {
-	static const uint8_t families[] = {AF_INET, AF_INET6};
+	int r = see_routes(n, AF_INET, see_route, l);
 
-	for (size_t i = 0; i < array_size(families); i++) {
-		char message[MESSAGE_MAX];
-		struct rtmsg *m = begin(n, message, RTM_GETROUTE, NLM_F_DUMP, sizeof(*m));
-		int r;
-
-		m->rtm_family = families[i];
-		r = exchange(n, message, see_route, l);
-		/* A kernel without IPv6 has no routes of it. */
-		if (r < 0 && r != -EOPNOTSUPP)
-			return r;
-	}
+	if (r == 0)
+		r = see_routes(n, AF_INET6, see_route, l);
+	if (r < 0)
+		return r;
 	if (l->n)
 		qsort(l->routes, l->n, sizeof(*l->routes), compare_routes);
 	return l->error;
@@ -321,14 +334,6 @@ int net_set_routes(
 	for (size_t i = 0; i < n_want; i++)
 		sorted[i] = want[i];
 	qsort(sorted, n_want, sizeof(*sorted), compare_routes);
-	for (size_t i = 0; i < l.n; i++) {
-		if (!l.routes[i].ours || bsearch(&l.routes[i].route, sorted, n_want,
-						 sizeof(*sorted), compare_routes))
-			continue;
-		r = change_route(n, RTM_DELROUTE, &l.routes[i].route);
-		if (r < 0 && r != -ESRCH)
-			return r;
-	}
 	for (size_t i = 0; i < n_want; i++) {
 		/* struct seen_route begins with its route. */
 		if (l.n && bsearch(&sorted[i], l.routes, l.n, sizeof(*l.routes), compare_routes))
@@ -342,10 +347,35 @@ int net_set_routes(
 			return r;
 		}
 	}
+	/* Last: what goes another way from now on must have that before. */
+	for (size_t i = 0; i < l.n; i++) {
+		if (!l.routes[i].ours || bsearch(&l.routes[i].route, sorted, n_want,
+						 sizeof(*sorted), compare_routes))
+			continue;
+		r = change_route(n, RTM_DELROUTE, &l.routes[i].route);
+		if (r < 0 && r != -ESRCH)
+			return r;
+	}
 	return taken;
 }
 
 /* ---- rules ---- */
+
+/* Who else has routes in a table. */
+struct table_users {
+	uint32_t	ifindex, table;
+	bool		others;
+};
+
+static int see_user(const struct nlmsghdr *nlh, void *arg)
+{
+	struct table_users *u = arg;
+	struct seen_route s;
+	uint32_t ifindex = read_route(nlh, &s);
+
+	u->others |= ifindex && ifindex != u->ifindex && s.route.table == u->table;
+	return MNL_CB_OK;
+}
 
 struct rule_list {
 	uint32_t	table;
@@ -402,6 +432,7 @@ static int change_rule(struct net *n, int family, uint16_t type, uint32_t table)
 
 int net_set_rules(struct net *n, int family, uint32_t table, bool on)
 {
+	struct table_users users = {.ifindex = n->ifindex, .table = table};
 	struct rule_list l = {.table = table};
 	char message[MESSAGE_MAX];
 	struct fib_rule_hdr *h = begin(n, message, RTM_GETRULE, NLM_F_DUMP, sizeof(*h));
@@ -418,6 +449,9 @@ int net_set_rules(struct net *n, int family, uint32_t table, bool on)
 		if (r == 0 || r == -EEXIST)
 			r = change_rule(n, family, RTM_NEWRULE, table);
 	} else if (!on && l.there) {
+		r = see_routes(n, family, see_user, &users);
+		if (r < 0 || users.others)
+			return r;
 		r = change_rule(n, family, RTM_DELRULE, table);
 		if (r == 0 && !l.others)
 			r = change_rule(n, family, RTM_DELRULE, RT_TABLE_MAIN);

@@ -16,7 +16,7 @@ struct net;
 
 /*
  * net_open(name, ret): -ENODEV: there is no such interface; other negative errno.  ${name} may be
- * NULL, for rules only.
+ * NULL, for the rules of an interface that is gone.
  */
 int net_open(const char *name, struct net **ret);
 void net_close(struct net *n);
@@ -38,12 +38,14 @@ struct net_route {
 
 /*
  * net_set_routes(n, want, n_want, ret_taken): these through the interface, and no others of ours.
- * -EEXIST: a route to ${*ret_taken} leads elsewhere; it stays, and the others are set.
+ * Those that are new are there before the others go.  -EEXIST: a route to ${*ret_taken} leads
+ * elsewhere; it stays, and the others are set.
  */
 int net_set_routes(struct net *n, const struct net_route want[], size_t n_want, struct prefix *ret_taken);
 
 /*
  * net_set_rules(n, family, table, on): have everything of the family that does not bear ${table} as
  * its mark use that table, unless the main one has a route to it that is no default route; or not.
+ * Where another interface has routes in the table the rules are its too, and stay.
  */
 int net_set_rules(struct net *n, int family, uint32_t table, bool on);

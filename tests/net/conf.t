@@ -11,7 +11,7 @@ from base64 import b64encode  # noqa: E402
 from lab import Daemon, WG, ok, same, wait_for  # noqa: E402
 
 CONF = os.path.join(os.path.dirname(WG), "ginnel-conf")
-FILE = "/run/lab/wg2.conf"
+FILE, BESIDE = "/run/lab/wg2.conf", "/run/lab/wg3.conf"
 said = []
 
 
@@ -19,12 +19,12 @@ def b64(raw):
     return b64encode(raw).decode()
 
 
-def write(interface, *peers, mode=0o600):
-    with open(FILE, "w") as f:
+def write(interface, *peers, mode=0o600, path=FILE):
+    with open(path, "w") as f:
         f.write("[Interface]\n" + "".join(x + "\n" for x in interface))
         for p in peers:
             f.write("\n[Peer]\n" + "".join(x + "\n" for x in p))
-    os.chmod(FILE, mode)
+    os.chmod(path, mode)
 
 
 def conf(*args):
@@ -154,6 +154,39 @@ def main():
     ok(b("rule show") != rules[0] and conf("down", FILE)[0] == 0, "taken down [conf-down]")
     same((b("rule show"), b("-6 rule show"), os.path.exists("/run/ginnel/wg2.endpoints")), (*rules, False),
          "rules and the memory of endpoints are gone [conf-down]")
+
+    # --- another tunnel beside it
+    conf("apply", FILE)
+    beside, seen = Daemon("b", "wg3"), (b("rule show"), b("-6 rule show"))
+    for what, interface, networks in (("that is no way for everything", [], "10.78.0.0/16"), ("that marks its packets alike", ["FwMark = 51820"], "10.78.0.0/16"),
+                                      ("that wants everything too", [], "0.0.0.0/0, ::/0")):
+        write(["PrivateKey = " + b64(other.private)] + interface, ["PublicKey = " + b64(ka.public), "AllowedIPs = " + networks], path=BESIDE)
+        status, out = conf("apply", BESIDE)
+        ok(status == networks.startswith("0"), "a tunnel beside it %s is applied, as far as can be [conf-beside]" % what, out)
+        same((b("rule show"), b("-6 rule show")), seen, "and changes nothing about where packets go [conf-beside]")
+        same((conf("down", BESIDE)[0], b("rule show"), b("-6 rule show")), (0, *seen), "nor when it is taken down [conf-beside]")
+    beside.stop()
+    os.unlink(BESIDE)
+    same((conf("down", BESIDE)[0], b("rule show"), b("-6 rule show")), (0, *seen), "nor when neither daemon nor file are there any more [conf-beside]")
+    ok("wg2" in b("route get 8.8.8.8") and ping("172.31.0.1") == 0, "and everything goes through the first one still [conf-beside]")
+
+    # --- from one mark to another
+    monitor = subprocess.Popen(["ip", "-n", "b", "monitor", "route", "rule"], stdout=open("/run/lab/monitor", "w"))
+    wait_for(lambda: os.path.exists("/proc/%d/fd/3" % monitor.pid))
+    write(head + ["FwMark = 1234"], whole)
+    same(conf("apply", FILE)[0], 0, "another mark is applied [conf-default-route]")
+    b("route add 10.99.0.0/16 dev eth")
+    wait_for(lambda: "10.99.0.0/16" in open("/run/lab/monitor").read())
+    monitor.terminate()
+    monitor.wait()
+    changes = open("/run/lab/monitor").read().splitlines()
+    gone = [i for i, x in enumerate(changes) if x.startswith("Deleted") and "51820" in x]
+    come = [i for i, x in enumerate(changes) if not x.startswith("Deleted") and "1234" in x]
+    ok(len(gone) == len(come) == 4 and max(come) < min(gone), "routes and rules of the one are there before those of the other go: nothing leaves around the "
+       "tunnel meanwhile [conf-default-route]", *changes)
+    same(ping("172.31.0.1"), 0, "and the tunnel carries")
+    conf("down", FILE)
+    same((b("rule show"), b("-6 rule show")), rules, "taken down, its rules are gone [conf-down]")
 
     # --- names
     with open("/run/lab/nsswitch", "w") as f:
