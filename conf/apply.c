@@ -99,11 +99,12 @@ static int apply_to_daemon(const char *name, const struct conf_file *c, uint32_t
 	*ret_mark = running->fwmark;
 	log_info("configured %s: peers=%zu added=%u changed=%u removed=%u%s", name, c->n_peers,
 		d.added, d.changed, d.removed, d.interface ? " interface=changed" : "");
+	/* A full disk is no reason to leave a tunnel without addresses and routes. */
 	r = endpoints_save(name, c);
 	if (r < 0)
-		log_error("cannot write %s/%s.endpoints: %s; names are not watched", ENDPOINTS_DIR,
-			name, strerror(-r));
-	return r;
+		log_error("cannot write %s/%s.endpoints: %s; going on, and names are not watched as the file has them now",
+			ENDPOINTS_DIR, name, strerror(-r));
+	return 0;
 }
 
 /* ---- the kernel ---- */

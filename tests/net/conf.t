@@ -188,6 +188,20 @@ def main():
     conf("down", FILE)
     same((b("rule show"), b("-6 rule show")), rules, "taken down, its rules are gone [conf-down]")
 
+    # --- no room for the memory of endpoints
+    for what, options in (("be made", "nr_inodes=1"), ("be written", "size=4k")):
+        lab.run("mount -t tmpfs -o mode=755,%s full /run/ginnel" % options)
+        if "size" in options:
+            with open("/run/ginnel/full", "wb") as f:
+                f.write(bytes(4096))
+        write(head, peer)
+        b("addr flush dev wg2")
+        status, out = conf("apply", FILE)
+        left = os.listdir("/run/ginnel")
+        lab.run("umount /run/ginnel")
+        ok(status == 0 and "wg2.endpoints: No space left" in out, "that it cannot %s is told [conf-full]" % what, status, out)
+        same((ping(), left in ([], ["full"])), (0, True), "and everything else is applied, and nothing half left behind [conf-full]")
+
     # --- names
     with open("/run/lab/nsswitch", "w") as f:
         f.write("hosts: files\n")
