@@ -624,11 +624,13 @@ static void given(void *arg, pid_t to)
 		r = to > 0 ? notify_wait(d->notify, "MAINPID=%d", (int)to) : -ESRCH;
 
 	if (r < 0)
-		log_error("handover: the service manager was not told who follows: %s", strerror(-r));
+		log_error("handover: the service manager was not told who follows, and is to start another: %s",
+			strerror(-r));
 
 	d->foreign = true;
 	d->stop = true;
-	d->result = 1;
+	/* For it the service is this process: ending well would end the tunnel, and let go of the interface. */
+	d->result = r < 0 ? r : 1;
 }
 
 static int make_give(struct daemon *d, struct ctl_service *ret)

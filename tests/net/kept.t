@@ -253,9 +253,28 @@ def upgrade():
     manager.drop("tun")
 
 
+def deaf():
+    """For a manager that does not hear who follows, the service is still the old one."""
+    later = "/run/lab/ginnel-wg.later"
+    os.unlink(NOTIFY)
+    manager = Manager()
+    old = manager.start("c", "wg3")
+    manager.hear("READY=1")
+    manager.s.close()
+    status, said = manager.reload("c", "wg3", later, "--upgrade", pid=old.pid)
+    same((status, old.wait(lab.PATIENCE)), (0, 1), "one whose manager is not told who follows ends as one that failed, so that another is started "
+         "with the interface that is kept [upgrade-deaf]")
+    ok(any("was not told who follows" in x for x in open("/run/lab/wg3.log")), "and says why [upgrade-deaf]")
+    ok(os.path.exists("/run/wireguard/wg3.sock"), "the one that follows has the sockets [upgrade-deaf]", said)
+    lab.run("ip -n c link del wg3")
+    ok(wait_for(lambda: not os.path.exists("/run/wireguard/wg3.sock")), "until it ends [upgrade-deaf]")
+    manager.drop("tun")
+
+
 def test():
     crash()
     upgrade()
+    deaf()
 
 
 lab.main(300, test)
