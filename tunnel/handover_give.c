@@ -154,7 +154,6 @@ static int send_final(struct handover_give *g, uint64_t frozen_ns)
 	unsigned parts = WG_HANDOVER_STATE;
 	int r;
 
-	/* First: what a client asked for before is carried out now. */
 	r = uapi_server_pack(g->host.uapi, send_client, &p);
 	if (r < 0)
 		return r;
@@ -222,9 +221,6 @@ static void freeze(struct handover_give *g)
 	frozen_ns = clock_ns(CLOCK_BOOTTIME);
 	h->freeze(h->arg);
 	r = send_final(g, frozen_ns);
-	/* Carrying out a request may have opened other sockets. */
-	if (r == 0 && h->tunnel_changes(h->arg) != g->tunnel_changes)
-		r = -ESTALE;
 	if (r == 0)
 		r = expect(g, HANDOVER_READY, frozen_ns + HANDOVER_FROZEN_NS);
 	if (r == 0)

@@ -857,13 +857,18 @@ size_t uapi_output(struct uapi_client *c, const uint8_t **ret)
 	return c->out.len - c->out_at;
 }
 
-void uapi_written(struct uapi_client *c, size_t n)
+static void taken(struct uapi_client *c, size_t n)
 {
 	c->out_at += n;
 	if (c->out_at < c->out.len)
 		return;
 	buf_clear(&c->out);
 	c->out_at = 0;
+}
+
+void uapi_written(struct uapi_client *c, size_t n)
+{
+	taken(c, n);
 	advance(c);
 }
 
@@ -877,7 +882,7 @@ int uapi_client_pack(struct uapi_client *c, struct buf *in, struct buf *out)
 	while ((len = uapi_output(c, &data))) {
 		if (buf_put(out, data, len) < 0)
 			return out->error;
-		uapi_written(c, len);
+		taken(c, len);
 	}
 	return c->in.len ? buf_put(in, c->in.data + c->in_at, c->in.len - c->in_at) : 0;
 }

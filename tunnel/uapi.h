@@ -104,9 +104,10 @@ size_t uapi_output(struct uapi_client *c, const uint8_t **ret);
 void uapi_written(struct uapi_client *c, size_t n);
 
 /*
- * A client goes on in another process.  uapi_client_pack(c, in, out): append the whole answers to
- * all that it has asked, and what it sent of a request that is not complete.  ${c} is then to be
- * given its answer back, or freed.  0; -EMSGSIZE or the buffers' errors: it cannot go along.
+ * A client goes on in another process.  uapi_client_pack(c, in, out): append the rest of the answer
+ * under way, and the requests behind it, complete or not, none of which is carried out.  ${c} is
+ * then to be given its answer back, or freed.  0; -EMSGSIZE or the buffers' errors: it cannot go
+ * along.
  */
 int uapi_client_pack(struct uapi_client *c, struct buf *in, struct buf *out);
 

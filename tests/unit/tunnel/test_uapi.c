@@ -627,11 +627,29 @@ static void pack_answers(void)
 		cleanup(buf_done) struct buf expected = buf_of_max(1 << 20);
 
 		buf_printf(&expected, "%s%serrno=0\n\n", want + 10, want);
+		CHECK(mark != 9); /* its turn comes when the answers before it were taken */
 		CHECK_STR(take(two, 7), buf_str(&expected));
 	}
 	CHECK_EQ(mark, 9);
 	/* And the request that was cut off is completed there. */
 	CHECK(strstr(ask(two, "1\n\n"), "fwmark=9\n"));
+}
+
+/* Packets wait meanwhile: however much a client has asked for, it is one answer at most that is made. */
+static void pack_one_answer(void)
+{
+	cleanup(buf_done) struct buf in = buf_of_max(1 << 20), out = buf_of_max(1 << 20);
+
+	up();
+	for (int i = 0; i < 1000; i++)
+		CHECK_EQ(feed(one, "get=1\n\n"), 0);
+	CHECK_EQ(feed(one, "get="), 0);
+	CHECK_EQ(uapi_client_pack(one, &in, &out), 0);
+	CHECK_STR(buf_str(&out), "errno=0\n\n");
+	CHECK_EQ(in.len, 999 * 7 + 4);
+	/* Given back it goes on with the next. */
+	CHECK_EQ(uapi_client_answer(one, out.data, out.len), 0);
+	CHECK_EQ(strlen(take(one, 100)), 1000 * strlen("errno=0\n\n"));
 }
 
 static void pack_given_back(void)
@@ -970,6 +988,7 @@ int main(void)
 	test_run("who asks on and on without reading is refused [uapi-bounds]", answers_not_taken);
 	test_run("a client with half a request goes to another process, which completes it [uapi-pack]", pack_half_request);
 	test_run("answers that were not taken go along, each once and whole [uapi-pack]", pack_answers);
+	test_run("however much a client has asked for, one answer is made for another process [uapi-pack] [uapi-bounds]", pack_one_answer);
 	test_run("one that gets its answers back goes on where it was [uapi-pack]", pack_given_back);
 	test_run("what cannot be packed says so [uapi-pack]", pack_refused);
 	test_run("get shows everything in the order that wg expects, peers as they were added [uapi-get]",
