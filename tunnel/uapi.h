@@ -9,7 +9,7 @@
  * clients cannot mix, a client that stalls in the middle holds up nobody, and one that dies there
  * changes nothing.  A request longer than UAPI_REQUEST_MAX (some 250,000 peers) is refused as a
  * whole, and so is the longest of those under way when what all clients together have waiting would
- * be more than UAPI_BUFFERED_MAX.
+ * be more than UAPI_BUFFERED_MAX: ten times what 130,560 prefixes take.
  *
  * The answer to get is made piece by piece, as it is taken.  Its place is a peer and the last
  * allowed IP shown.  When a peer is removed meanwhile, whoever stands there moves on to the next
@@ -23,7 +23,7 @@
 #include "base/buf.h"
 
 #define UAPI_REQUEST_MAX (64u << 20)
-#define UAPI_BUFFERED_MAX ((size_t)4 * UAPI_REQUEST_MAX)
+#define UAPI_BUFFERED_MAX ((size_t)UAPI_REQUEST_MAX)
 #define UAPI_LINE_MAX 1024
 #define UAPI_PIECE (64u << 10)	/* of an answer, made at a time */
 

@@ -527,9 +527,9 @@ static void all_clients_bound(void)
 	for (size_t i = 0; i < 4; i++) {
 		CHECK_EQ(uapi_client_new(uapi, &more[i]), 0);
 		ask(more[i], "set=1\n");
-		feed_much(more[i], piece, i == 2 ? 63 : 62, &n);
+		feed_much(more[i], piece, i == 2 ? 16 : 15, &n);
 	}
-	/* The longest one is refused, and who says something short is served. */
+	/* More than 64 MiB: the longest one is refused, and who says something short is served. */
 	ask(one, "set=1\n");
 	feed_much(one, piece, 8, &n);
 	CHECK_STR(ask(one, "\n\nset=1\nfwmark=7\n\n"), "errno=-22\n\nerrno=0\n\n");
@@ -543,10 +543,10 @@ static void all_clients_bound(void)
 	for (size_t i = 0; i < 4; i++) {
 		CHECK_EQ(uapi_client_new(uapi, &more[i]), 0);
 		ask(more[i], "set=1\n");
-		feed_much(more[i], piece, 49, &n);
+		feed_much(more[i], piece, 12, &n);
 	}
 	ask(one, "set=1\n");
-	feed_much(one, piece, 61, &n);
+	feed_much(one, piece, 18, &n);
 	CHECK_STR(ask(one, "\n\n"), "errno=-55\n\n");
 	for (size_t i = 0; i < 4; i++) {
 		CHECK_STR(ask(more[i], "\n\n"), "errno=-22\n\n");
