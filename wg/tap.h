@@ -28,7 +28,7 @@ struct wg_tap_packet {
 	const struct wg_endpoint *endpoint;	/* of a message: where it goes or came from; NULL: not known */
 	uint8_t			 tos;		/* of a message: the outer TOS; 0 for handshakes that arrive */
 	const uint8_t		*data;		/* NULL: the bytes are gone */
-	size_t			 len;		/* inner packets that are sent: with their padding */
+	size_t			 len;		/* of an inner packet: by its own header, without padding */
 	uint64_t		 real_ns;	/* when; 0: now */
 };
 

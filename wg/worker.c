@@ -194,13 +194,27 @@ static inline void seal(struct wg_worker *w, const struct wg_tx_run *run, unsign
 		msg + 1);
 }
 
+/* The length of the inner packet by its own header, or 0: none that fits. */
+static size_t inner_len(const uint8_t *packet, size_t len)
+{
+	size_t inner;
+
+	if (packet[0] >> 4 == 4) {
+		inner = len >= sizeof(struct iphdr) ? get_be16(packet + 2) : 0;
+		return inner >= sizeof(struct iphdr) && inner <= len ? inner : 0;
+	}
+	inner = len >= sizeof(struct ip6_hdr) ? get_be16(packet + 4) + sizeof(struct ip6_hdr) : 0;
+	return inner <= len ? inner : 0;
+}
+
 /* Apart, so that who is not listened to does not even save registers for it. */
 static __attribute__((noinline)) void seal_shown(struct wg_worker *w, const struct wg_tx_run *run,
 	unsigned i, const void *src, size_t padded, void *dst)
 {
 	uint8_t tos = padded ? wg_tx_tos(src) : 0;
+	size_t inner = padded ? inner_len(src, padded) : 0;
 
-	tap_before_seal(w, run, src, padded);
+	tap_before_seal(w, run, src, inner ? inner : padded);
 	seal(w, run, i, src, padded, dst);
 	tap_after_seal(w, run, tos, dst, padded + WG_DATA_OVERHEAD);
 }
@@ -363,19 +377,6 @@ void wg_rx_commit(struct wg_worker *w, uint64_t boot_ns, const struct wg_endpoin
 		if (a.packets)
 			accept_run(k, boot_ns, src, &a);
 	}
-}
-
-/* The length of the inner packet by its own header, or 0: none that fits. */
-static size_t inner_len(const uint8_t *packet, size_t len)
-{
-	size_t inner;
-
-	if (packet[0] >> 4 == 4) {
-		inner = len >= sizeof(struct iphdr) ? get_be16(packet + 2) : 0;
-		return inner >= sizeof(struct iphdr) && inner <= len ? inner : 0;
-	}
-	inner = len >= sizeof(struct ip6_hdr) ? get_be16(packet + 4) + sizeof(struct ip6_hdr) : 0;
-	return inner <= len ? inner : 0;
 }
 
 static enum wg_drop filter(struct wg_worker *w, struct wg_rx_packet *pkt)

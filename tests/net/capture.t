@@ -32,7 +32,7 @@ def decrypts(workers, psk, v6):
     t.renew("a")
     seen += t.pings(5)
     t.renew("b")
-    seen += t.pings(5, "b", 1300)
+    seen += t.pings(5, "b", 1301)
     statuses = [x.end() for x in list(c.values()) + list(plain.values())]
     same(statuses, [0] * 6, "a capture that is told to end has succeeded, %s [capture-end]" % how)
     for ns, role in (("a", "initiator"), ("b", "responder")):
@@ -40,6 +40,7 @@ def decrypts(workers, psk, v6):
         ok(sound(file), "capinfos finds no fault in it, %s, %s [capture-file]" % (role, how))
         same(icmp(file), sorted(seen), "all that was sent is read, decrypted, by the %s, %s [capture-keys]" % (role, how))
         same(icmp(HERE + ns + ".inner.pcapng"), sorted(seen), "and seen inside, %s, %s [capture-inner]" % (role, how))
+        same([r for r in fields(HERE + ns + ".inner.pcapng", "icmp", "frame.len", "ip.len") if r[0] != r[1]], [], "as long as they are, without padding, %s, %s [capture-inner]" % (role, how))
         same(icmp(HERE + ns + ".outer.pcapng"), [], "outside it is encrypted, %s, %s [capture-outer]" % (role, how))
         keys = [v for k, v in key_log(file) if k.startswith(("LOCAL", "PRE"))]
         ok(t.keys[ns].private in keys and len(set(keys)) >= 4, "the file has the keys of three handshakes, %s, %s [capture-keys]" % (role, how))
