@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <strings.h>
 #include <sys/socket.h>
 
@@ -20,11 +21,14 @@ struct address {
 struct peer {
 	uint8_t	 key[KEY_LEN];
 	char	 name[NAME_MAX_LEN + 1];	/* "": none */
+	size_t	 place;				/* in the file */
 };
 
 struct names {
 	struct peer	*peers;
 	size_t		 n_peers;
+	struct peer	*named;		/* copies of those who have a name, by key; of one key the first in the file */
+	size_t		 n_named;
 	struct address	*addresses;
 	size_t		 n_addresses;
 };
@@ -139,7 +143,41 @@ static int read_setting(struct names *n, struct piece line)
 	return 0;
 }
 
-int names_read(struct names *n, const char *text, size_t len)
+static int by_key(const void *a, const void *b)
+{
+	return memcmp(((const struct peer *)a)->key, ((const struct peer *)b)->key, KEY_LEN);
+}
+
+static int by_key_and_place(const void *a, const void *b)
+{
+	const struct peer *x = a, *y = b;
+	int c = by_key(x, y);
+
+	return c ? c : x->place < y->place ? -1 : 1;
+}
+
+/* A capture asks for each message. */
+static int sort_named(struct names *n)
+{
+	size_t named = 0;
+
+	free(steal(n->named));
+	n->n_named = 0;
+	n->named = n->n_peers ? calloc(n->n_peers, sizeof(*n->named)) : NULL;
+	if (n->n_peers && !n->named)
+		return -ENOMEM;
+	for (size_t i = 0; i < n->n_peers; i++)
+		if (n->peers[i].name[0])
+			n->named[named++] = n->peers[i];
+	if (named)
+		qsort(n->named, named, sizeof(*n->named), by_key_and_place);
+	for (size_t i = 0; i < named; i++)
+		if (!n->n_named || by_key(&n->named[n->n_named - 1], &n->named[i]))
+			n->named[n->n_named++] = n->named[i];
+	return 0;
+}
+
+static int read_peers(struct names *n, const char *text, size_t len)
 {
 	char before[NAME_MAX_LEN + 1] = "";	/* of the comment on the last line */
 	bool in_peer = false, just_begun = false;
@@ -164,7 +202,7 @@ int names_read(struct names *n, const char *text, size_t len)
 			if (!more)
 				return -ENOMEM;
 			n->peers = more;
-			n->peers[n->n_peers] = (struct peer){.key = {0}};
+			n->peers[n->n_peers] = (struct peer){.place = n->n_peers};
 			memcpy(n->peers[n->n_peers++].name, before, sizeof(before));
 			in_peer = true;
 		} else if (begins(line, "[")) {
@@ -180,6 +218,13 @@ int names_read(struct names *n, const char *text, size_t len)
 		text += n_line + 1;
 	}
 	return 0;
+}
+
+int names_read(struct names *n, const char *text, size_t len)
+{
+	int r = read_peers(n, text, len);
+
+	return r < 0 ? r : sort_named(n);
 }
 
 int names_load(struct names *n, const char *tunnel)
@@ -212,19 +257,23 @@ int names_new(struct names **ret)
 void names_free(struct names *n)
 {
 	free(n->peers);
+	free(n->named);
 	free(n->addresses);
 	free(n);
 }
 
 bool names_of(const struct names *n, const uint8_t public_key[KEY_LEN], char ret[NAME_MAX_LEN + 1])
 {
+	struct peer wanted = {.name = ""};
+	const struct peer *found;
 	char text[KEY_TEXT_LEN + 1];
 
-	for (size_t i = 0; i < n->n_peers; i++)
-		if (n->peers[i].name[0] && !memcmp(n->peers[i].key, public_key, KEY_LEN)) {
-			memcpy(ret, n->peers[i].name, NAME_MAX_LEN + 1);
-			return true;
-		}
+	memcpy(wanted.key, public_key, KEY_LEN);
+	found = n->n_named ? bsearch(&wanted, n->named, n->n_named, sizeof(wanted), by_key) : NULL;
+	if (found) {
+		memcpy(ret, found->name, NAME_MAX_LEN + 1);
+		return true;
+	}
 	key_text_format(public_key, text);
 	snprintf(ret, NAME_MAX_LEN + 1, "%.4s...%.3s", text, text + 40);
 	return false;

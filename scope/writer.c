@@ -354,9 +354,10 @@ static void put_packet(struct writer *w, const struct capture_record *r, const u
 	char who[NAME_MAX_LEN + 1];
 	bool message = is_message(r);
 
-	story_who(w->config.story, r, who);
-	if (r->has_peer && (message || r->drop))
+	if (r->has_peer && (message || r->drop)) {
+		story_who(w->config.story, r, who);
 		buf_puts(&comment, who);
+	}
 	if (r->drop) {
 		buf_puts(&comment, comment.len ? ": " : "");
 		buf_put(&comment, w->told.data, w->told.len);

@@ -63,6 +63,42 @@ static void comments(void)
 	names_free(n);
 }
 
+/* Of 2,000 who stand in no order: each by his own, of twice the same the first, and none for who has none. */
+static void many(void)
+{
+	cleanup(buf_done) struct buf text = buf_of_max(1 << 20);
+	uint8_t keys[2000][KEY_LEN];
+	char name[NAME_MAX_LEN + 1], want[NAME_MAX_LEN + 1];
+	uint64_t seed = 5;
+
+	for (unsigned i = 0; i < array_size(keys); i++) {
+		char key[KEY_TEXT_LEN + 1];
+
+		for (unsigned k = 0; k < KEY_LEN; k++)
+			keys[i][k] = (uint8_t)test_random(&seed);
+		key_text_format(keys[i], key);
+		buf_printf(&text, "[Peer]\n%s%u\nPublicKey = %s\n", i % 3 ? "# number " : "Endpoint = 1.2.3.4:", i, key);
+	}
+	for (unsigned i = 1; i < array_size(keys); i += 100) {
+		char key[KEY_TEXT_LEN + 1];
+
+		key_text_format(keys[i], key);
+		buf_printf(&text, "[Peer]\n# again %u\nPublicKey = %s\n", i, key);
+	}
+	CHECK_EQ(text.error, 0);
+	CHECK_EQ(names_new(&n), 0);
+	CHECK_EQ(names_read(n, (const char *)text.data, text.len), 0);
+	for (unsigned i = 0; i < array_size(keys); i++) {
+		bool named = i % 3 || i % 100 == 1;
+
+		snprintf(want, sizeof(want), i % 3 ? "number %u" : "again %u", i);
+		CHECK_EQ(names_of(n, keys[i], name), named);
+		if (named)
+			CHECK_STR(name, want);
+	}
+	names_free(n);
+}
+
 static void any_bytes(void)
 {
 	static const char *const words[] = {"[Peer]", "# ", "PublicKey", "=", "AllowedIPs", A, B, "10.0.0.1/32", ",", "\n", "\n", "\r", "\0x",
@@ -103,6 +139,7 @@ static void any_bytes(void)
 int main(void)
 {
 	test_run("comments beside [Peer] are names, and find their peers [names-file]", comments);
+	test_run("each of many is found, by the first name that he has [names-many]", many);
 	test_run("from any bytes come printable names or none [names-hostile]", any_bytes);
 	return test_done();
 }
