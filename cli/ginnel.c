@@ -3,10 +3,10 @@
  * one, or to a function here.
  */
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 
 #include "base/cmd.h"
+#include "base/program.h"
 #include "cli/show_enum.h"
 #include "cli/stats_verbs.h"
 
@@ -31,24 +31,6 @@ static const struct {
 	{"wg", "ginnel-wg"},
 };
 
-/* ${ret} becomes the path of ${program} in the directory that this program was started from. */
-static int beside(const char *program, char ret[PATH_MAX])
-{
-	char self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	char *slash;
-
-	if (n < 0)
-		return -errno;
-	self[n] = '\0';
-	slash = strrchr(self, '/');
-	if (!slash || (size_t)n == sizeof(self) - 1)
-		return -ENAMETOOLONG;
-	slash[1] = '\0';
-	n = snprintf(ret, PATH_MAX, "%s%s", self, program);
-	return n >= PATH_MAX ? -ENAMETOOLONG : 0;
-}
-
 /* Words behind the verb are the program's first arguments, and the operands the others. */
 static int run_program(const struct cmd_call *call, void *into)
 {
@@ -62,7 +44,7 @@ static int run_program(const struct cmd_call *call, void *into)
 			program = programs[i].program;
 			first = programs[i].is_verb_there ? 1 : 2;
 		}
-	r = beside(program, path);
+	r = program_beside(program, path);
 	if (r) {
 		fprintf(stderr, "ginnel %s: cannot find %s: %s\n", verb, program, strerror(-r));
 		return 1;

@@ -2,7 +2,6 @@
 
 #include "base/log.h"
 #include "conf/client.h"
-#include "conf/endpoints.h"
 #include "conf/net.h"
 #include "conf/resolve.h"
 
@@ -23,9 +22,26 @@ static uint32_t mark_of(const struct conf_file *c)
 
 /* ---- the daemon ---- */
 
+/* Where a peer answered once; for one that has an endpoint now it changes nothing. */
+static bool recall(
+	const struct endpoint_rows *remembered, const struct conf_peer *p, struct wanted_endpoint *ret)
+{
+	const struct endpoint_row *row = remembered ? endpoints_row(remembered, p->public_key) : NULL;
+	cleanup(buf_done) struct buf text = buf_of_max(sizeof(ret->text) - 1);
+
+	if (!row || row->endpoint.is_name)
+		return false;
+	text_put_endpoint(&row->endpoint, &text);
+	if (text.error)
+		return false;
+	memcpy(ret->text, buf_str(&text), text.len + 1);
+	ret->unchanged = true;
+	return true;
+}
+
 /* One address for each endpoint, the first of a name's. */
-static int find_endpoints(
-	const struct conf_file *c, const struct endpoint_rows *before, struct wanted_endpoint *ret)
+static int find_endpoints(const struct conf_file *c, const struct endpoint_rows *before,
+	const struct endpoint_rows *remembered, struct wanted_endpoint *ret)
 {
 	int unreachable = 0;
 
@@ -37,15 +53,20 @@ static int find_endpoints(
 		size_t n = 0;
 		int r;
 
-		if (!e->host[0])
+		if (!e->host[0]) {
+			recall(remembered, &c->peers[i], &ret[i]);
 			continue;
+		}
 		ret[i].unchanged = row && !strcmp(row->endpoint.host, e->host) &&
 				   row->endpoint.port == e->port;
 		/* Where no server answers, each more name would cost its patience once more. */
 		r = e->is_name && unreachable ? unreachable : resolve(e, addresses, &n);
 		if (r) {
-			log_error("%s cannot be resolved: %s; ginnel-conf watch goes on trying",
-				e->host, resolve_error(r));
+			bool recalled = recall(remembered, &c->peers[i], &ret[i]);
+
+			log_error("%s cannot be resolved: %s; %s%s", e->host, resolve_error(r),
+				recalled ? "its last address is tried: " : "ginnel-conf watch goes on trying",
+				recalled ? ret[i].text : "");
 			if (resolve_unreachable(r))
 				unreachable = r;
 			continue;
@@ -73,8 +94,8 @@ static const char *daemon_error(int r)
 	}
 }
 
-/* ${ret_mark}: the one that the daemon had before. */
-static int apply_to_daemon(const char *name, const struct conf_file *c, uint32_t *ret_mark)
+int apply_daemon(const char *name, const struct conf_file *c, const struct endpoint_rows *remembered,
+	uint32_t *ret_mark)
 {
 	cleanup(endpoint_rows_done) struct endpoint_rows before = {0};
 	cleanup(free_ptr) struct wanted_endpoint *endpoints =
@@ -85,7 +106,7 @@ static int apply_to_daemon(const char *name, const struct conf_file *c, uint32_t
 	int r;
 
 	endpoints_load(name, &before);
-	r = endpoints ? find_endpoints(c, &before, endpoints) : -ENOMEM;
+	r = endpoints ? find_endpoints(c, &before, remembered, endpoints) : -ENOMEM;
 	if (r == 0)
 		r = client_get(name, &running);
 	if (r == 0)
@@ -145,7 +166,7 @@ static int apply_routes(struct net *n, const char *name, const struct conf_file 
 	int r = find_routes(c, &routes, &n_routes);
 
 	if (r == 0)
-		r = net_set_routes(n, routes, n_routes, &to);
+		r = net_set_routes(n, 0, routes, n_routes, &to);
 	text_put_prefix(&to, &taken);
 	if (r == -EEXIST)
 		log_error("another route to %s is there already, and stays: take it away, or say "
@@ -225,7 +246,7 @@ static int apply_to_kernel(const char *name, const struct conf_file *c, uint32_t
 int apply(const char *name, const struct conf_file *file)
 {
 	uint32_t mark_before = 0;
-	int r = apply_to_daemon(name, file, &mark_before);
+	int r = apply_daemon(name, file, NULL, &mark_before);
 
 	return r < 0 ? r : apply_to_kernel(name, file, mark_before);
 }

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "conf/file.h"
+#include "conf/endpoints.h"
 
 #define APPLY_MTU_DEFAULT 1420
 #define APPLY_TABLE_DEFAULT 51820 /* and mark, for a default route through the tunnel */
@@ -14,6 +14,14 @@
  * and the rest is done all the same; 0, or negative when something has failed.
  */
 int apply(const char *name, const struct conf_file *file);
+
+/*
+ * apply_daemon(name, file, remembered, ret_mark): the daemon's part of it alone.  ${remembered}, which may
+ * be NULL, has addresses for peers that have no endpoint, in the file or by themselves, or one by a
+ * name that cannot be resolved.  ${ret_mark}: the mark that the daemon had before.
+ */
+int apply_daemon(const char *name, const struct conf_file *file, const struct endpoint_rows *remembered,
+	uint32_t *ret_mark);
 
 /*
  * apply_down(name, file): take away what does not go with the interface.  ${file} may be NULL: the

@@ -7,10 +7,10 @@
 #include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
-#include <net/if.h>
 #include <time.h>
 
 #define MESSAGE_MAX 512
+#define IP6_METRIC 1024
 
 /* Newer than some headers. */
 #ifndef IFA_PROTO
@@ -111,6 +111,20 @@ static bool contains(const struct prefix set[], size_t n, const struct prefix *p
 
 /* ---- the link ---- */
 
+unsigned net_index(const struct net *n)
+{
+	return n->ifindex;
+}
+
+int net_remove_link(struct net *n)
+{
+	char message[MESSAGE_MAX];
+	struct ifinfomsg *info = begin(n, message, RTM_DELLINK, 0, sizeof(*info));
+
+	info->ifi_index = (int)n->ifindex;
+	return tell(n, message);
+}
+
 int net_set_up(struct net *n, unsigned mtu)
 {
 	char message[MESSAGE_MAX];
@@ -205,6 +219,50 @@ int net_set_addresses(struct net *n, const struct prefix want[], size_t n_want)
 	return r;
 }
 
+struct device_search {
+	const struct prefix	*lan;
+	uint32_t		 but, found;	/* interfaces */
+};
+
+static int see_device(const struct nlmsghdr *nlh, void *arg)
+{
+	struct device_search *s = arg;
+	const struct ifaddrmsg *a = mnl_nlmsg_get_payload(nlh);
+	struct prefix p = {.family = a->ifa_family, .bits = s->lan->bits};
+	const struct nlattr *attr;
+
+	if (nlh->nlmsg_type != RTM_NEWADDR || a->ifa_index == s->but)
+		return MNL_CB_OK;
+	mnl_attr_for_each(attr, nlh, sizeof(*a))
+	{
+		uint16_t type = mnl_attr_get_type(attr);
+
+		if (type != (a->ifa_family == AF_INET ? IFA_LOCAL : IFA_ADDRESS))
+			continue;
+		get_bytes(attr, p.bytes, sizeof(p.bytes));
+		prefix_mask(&p);
+		if (!prefix_compare(&p, s->lan) && !s->found)
+			s->found = a->ifa_index;
+	}
+	return MNL_CB_OK;
+}
+
+int net_device_of(struct net *n, const struct prefix *lan, char ret[IFNAMSIZ])
+{
+	struct prefix masked = *lan;
+	struct device_search s = {.lan = &masked, .but = n->ifindex};
+	char message[MESSAGE_MAX];
+	struct ifaddrmsg *a = begin(n, message, RTM_GETADDR, NLM_F_DUMP, sizeof(*a));
+	int r;
+
+	prefix_mask(&masked);
+	a->ifa_family = lan->family;
+	r = exchange(n, message, see_device, &s);
+	if (r < 0)
+		return r;
+	return s.found && if_indextoname(s.found, ret) ? 0 : -ENODEV;
+}
+
 /* ---- routes ---- */
 
 struct seen_route {
@@ -213,50 +271,81 @@ struct seen_route {
 };
 
 struct route_list {
-	uint32_t		 ifindex;
-	struct seen_route	*routes;	/* through the interface, sorted */
+	uint32_t		 ifindex, table;
+	struct seen_route	*routes;	/* through the interface or in the table, sorted */
 	size_t			 n, room;
 	int			 error;
 };
 
+#define COMPARE(x, y) (((x) > (y)) - ((x) < (y)))
+
+static int compare_ways(const struct net_route *x, const struct net_route *y)
+{
+	int d = prefix_compare(&x->to, &y->to);
+
+	d = d ? d : COMPARE(x->table, y->table);
+	d = d ? d : COMPARE(x->ifindex, y->ifindex);
+	return d ? d : prefix_compare(&x->gateway, &y->gateway);
+}
+
 static int compare_routes(const void *a, const void *b)
 {
 	const struct net_route *x = a, *y = b;
-	int d = prefix_compare(&x->to, &y->to);
+	int d = compare_ways(x, y);
 
-	return d ? d : (x->table > y->table) - (x->table < y->table);
+	return d ? d : COMPARE(x->metric, y->metric);
 }
 
-/* The interface that a route leads through; 0: that is no route to look at. */
-static uint32_t read_route(const struct nlmsghdr *nlh, struct seen_route *ret)
+/* The kernel's own, of an address, have a metric that nobody asked for, and do as well. */
+static int match_routes(const void *a, const void *b)
+{
+	const struct net_route *x = a, *y = b;
+	int d = compare_ways(x, y);
+
+	return d || !x->metric || !y->metric ? d : COMPARE(x->metric, y->metric);
+}
+
+/* False: no route of the kind that we make. */
+static bool read_route(const struct nlmsghdr *nlh, struct seen_route *ret)
 {
 	const struct rtmsg *m = mnl_nlmsg_get_payload(nlh);
+	struct net_route *route = &ret->route;
 	const struct nlattr *attr;
-	uint32_t ifindex = 0;
 
 	if (nlh->nlmsg_type != RTM_NEWROUTE || m->rtm_type != RTN_UNICAST ||
 		m->rtm_flags & RTM_F_CLONED)
-		return 0;
-	*ret = (struct seen_route){.route = {.to = {.family = m->rtm_family, .bits = m->rtm_dst_len},
-					   .table = m->rtm_table},
-		.ours = m->rtm_protocol == NET_PROTOCOL};
+		return false;
+	*ret = (struct seen_route){.ours = m->rtm_protocol == NET_PROTOCOL,
+		.route = {.to = {.family = m->rtm_family, .bits = m->rtm_dst_len},
+			.table = m->rtm_table}};
 	mnl_attr_for_each(attr, nlh, sizeof(*m))
 	{
 		switch (mnl_attr_get_type(attr)) {
 		case RTA_DST:
-			get_bytes(attr, ret->route.to.bytes, sizeof(ret->route.to.bytes));
+			get_bytes(attr, route->to.bytes, sizeof(route->to.bytes));
 			break;
 		case RTA_OIF:
-			get_bytes(attr, &ifindex, sizeof(ifindex));
+			get_bytes(attr, &route->ifindex, sizeof(route->ifindex));
 			break;
 		case RTA_TABLE:
-			get_bytes(attr, &ret->route.table, sizeof(ret->route.table));
+			get_bytes(attr, &route->table, sizeof(route->table));
+			break;
+		case RTA_PRIORITY:
+			get_bytes(attr, &route->metric, sizeof(route->metric));
+			break;
+		case RTA_GATEWAY:
+			route->gateway.family = m->rtm_family;
+			route->gateway.bits = m->rtm_family == AF_INET ? 32 : 128;
+			get_bytes(attr, route->gateway.bytes, sizeof(route->gateway.bytes));
 			break;
 		default:
 			break;
 		}
 	}
-	return ifindex;
+	/* Of IPv6 the kernel names a metric where none was. */
+	if (m->rtm_family == AF_INET6 && route->metric == IP6_METRIC)
+		route->metric = 0;
+	return true;
 }
 
 static int see_route(const struct nlmsghdr *nlh, void *arg)
@@ -264,7 +353,8 @@ static int see_route(const struct nlmsghdr *nlh, void *arg)
 	struct route_list *l = arg;
 	struct seen_route s;
 
-	if (!l->ifindex || read_route(nlh, &s) != l->ifindex)
+	if (!read_route(nlh, &s) ||
+		((!l->ifindex || s.route.ifindex != l->ifindex) && (!l->table || s.route.table != l->table)))
 		return MNL_CB_OK;
 	if (!array_grow(&l->routes, &l->room, l->n, sizeof(s)))
 		l->error = -ENOMEM;
@@ -289,10 +379,15 @@ static int change_route(struct net *n, uint16_t type, const struct net_route *ro
 	m->rtm_table = route->table < 256 ? (uint8_t)route->table : RT_TABLE_UNSPEC;
 	m->rtm_protocol = NET_PROTOCOL;
 	m->rtm_type = RTN_UNICAST;
-	m->rtm_scope = route->to.family == AF_INET ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+	m->rtm_scope = route->to.family == AF_INET && !route->gateway.family ? RT_SCOPE_LINK
+									   : RT_SCOPE_UNIVERSE;
 	put_prefix(message, RTA_DST, &route->to);
-	mnl_attr_put_u32((void *)message, RTA_OIF, n->ifindex);
+	mnl_attr_put_u32((void *)message, RTA_OIF, route->ifindex);
 	mnl_attr_put_u32((void *)message, RTA_TABLE, route->table);
+	if (route->gateway.family)
+		put_prefix(message, RTA_GATEWAY, &route->gateway);
+	if (route->metric)
+		mnl_attr_put_u32((void *)message, RTA_PRIORITY, route->metric);
 	return tell(n, message);
 }
 
@@ -308,37 +403,89 @@ static int see_routes(struct net *n, int family, mnl_cb_t each, void *arg)
 	return r == -EOPNOTSUPP ? 0 : r;
 }
 
-static int list_routes(struct net *n, struct route_list *l)
+static int list_routes(struct net *n, mnl_cb_t each, void *arg)
 {
-	int r = see_routes(n, AF_INET, see_route, l);
+	int r = see_routes(n, AF_INET, each, arg);
 
-	if (r == 0)
-		r = see_routes(n, AF_INET6, see_route, l);
-	if (r < 0)
-		return r;
-	if (l->n)
-		qsort(l->routes, l->n, sizeof(*l->routes), compare_routes);
-	return l->error;
+	return r < 0 ? r : see_routes(n, AF_INET6, each, arg);
 }
 
-int net_set_routes(
-	struct net *n, const struct net_route want[], size_t n_want, struct prefix *ret_taken)
+struct gateway_search {
+	uint32_t	 ifindex;
+	int		 family;
+	struct net_route best;
+};
+
+static int see_gateway(const struct nlmsghdr *nlh, void *arg)
 {
-	cleanup(route_list_done) struct route_list l = {.ifindex = n->ifindex};
-	cleanup(free_ptr) struct net_route *sorted =
-		calloc(max(n_want, (size_t)1), sizeof(*sorted));
-	int r = sorted ? list_routes(n, &l) : -ENOMEM, taken = 0;
+	struct gateway_search *g = arg;
+	struct seen_route s;
+
+	if (read_route(nlh, &s) && s.route.ifindex == g->ifindex && !s.route.to.bits &&
+		s.route.gateway.family == g->family && s.route.table == RT_TABLE_MAIN &&
+		(!g->best.gateway.family || s.route.metric < g->best.metric))
+		g->best = s.route;
+	return MNL_CB_OK;
+}
+
+int net_gateway_of(struct net *n, unsigned ifindex, int family, struct prefix *ret)
+{
+	struct gateway_search g = {.ifindex = ifindex, .family = family};
+	int r = list_routes(n, see_gateway, &g);
 
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < n_want; i++)
+	if (!g.best.gateway.family)
+		return -ENETUNREACH;
+	*ret = g.best.gateway;
+	return 0;
+}
+
+/*
+ * The kernel has one way for a destination, table and metric: where that is an old one of ours, it
+ * makes room.
+ */
+static int add_route(struct net *n, const struct route_list *l, const struct net_route *route)
+{
+	int r = change_route(n, RTM_NEWROUTE, route);
+
+	for (size_t i = 0; i < l->n && r == -EEXIST; i++) {
+		const struct net_route *old = &l->routes[i].route;
+
+		if (!l->routes[i].ours || prefix_compare(&old->to, &route->to) != 0 ||
+			old->table != route->table || old->metric != route->metric)
+			continue;
+		r = change_route(n, RTM_DELROUTE, old);
+		if (r == 0)
+			r = change_route(n, RTM_NEWROUTE, route);
+	}
+	return r;
+}
+
+int net_set_routes(struct net *n, uint32_t table, const struct net_route want[], size_t n_want,
+	struct prefix *ret_taken)
+{
+	cleanup(route_list_done) struct route_list l = {.ifindex = n->ifindex, .table = table};
+	cleanup(free_ptr) struct net_route *sorted =
+		calloc(max(n_want, (size_t)1), sizeof(*sorted));
+	int r = sorted ? list_routes(n, see_route, &l) : -ENOMEM, taken = 0;
+
+	r = r < 0 ? r : l.error;
+	if (r < 0)
+		return r;
+	if (l.n)
+		qsort(l.routes, l.n, sizeof(*l.routes), compare_routes);
+	for (size_t i = 0; i < n_want; i++) {
 		sorted[i] = want[i];
+		if (!sorted[i].ifindex)
+			sorted[i].ifindex = n->ifindex;
+	}
 	qsort(sorted, n_want, sizeof(*sorted), compare_routes);
 	for (size_t i = 0; i < n_want; i++) {
 		/* struct seen_route begins with its route. */
-		if (l.n && bsearch(&sorted[i], l.routes, l.n, sizeof(*l.routes), compare_routes))
+		if (l.n && bsearch(&sorted[i], l.routes, l.n, sizeof(*l.routes), match_routes))
 			continue;
-		r = change_route(n, RTM_NEWROUTE, &sorted[i]);
+		r = add_route(n, &l, &sorted[i]);
 		if (r == -EEXIST) {
 			taken = r;
 			*ret_taken = sorted[i].to;
@@ -350,7 +497,7 @@ int net_set_routes(
 	/* Last: what goes another way from now on must have that before. */
 	for (size_t i = 0; i < l.n; i++) {
 		if (!l.routes[i].ours || bsearch(&l.routes[i].route, sorted, n_want,
-						 sizeof(*sorted), compare_routes))
+						 sizeof(*sorted), match_routes))
 			continue;
 		r = change_route(n, RTM_DELROUTE, &l.routes[i].route);
 		if (r < 0 && r != -ESRCH)
@@ -371,16 +518,17 @@ static int see_user(const struct nlmsghdr *nlh, void *arg)
 {
 	struct table_users *u = arg;
 	struct seen_route s;
-	uint32_t ifindex = read_route(nlh, &s);
 
-	u->others |= ifindex && ifindex != u->ifindex && s.route.table == u->table;
+	if (read_route(nlh, &s) && s.route.ifindex && s.route.ifindex != u->ifindex)
+		u->others |= s.route.table == u->table;
 	return MNL_CB_OK;
 }
 
 struct rule_list {
-	uint32_t	table;
-	bool		there;	/* our rule for that table */
-	bool		others;	/* our rules for another tunnel's */
+	uint32_t	 table;
+	const char	*device;	/* NULL: rules for what comes in anywhere */
+	bool		 there;		/* our rule for that table */
+	bool		 others;	/* our rules for another tunnel's */
 };
 
 static int see_rule(const struct nlmsghdr *nlh, void *arg)
@@ -388,6 +536,7 @@ static int see_rule(const struct nlmsghdr *nlh, void *arg)
 	struct rule_list *l = arg;
 	const struct fib_rule_hdr *h = mnl_nlmsg_get_payload(nlh);
 	const struct nlattr *attr;
+	const char *device = NULL;
 	uint32_t table = h->table;
 	uint8_t protocol = 0;
 
@@ -397,7 +546,11 @@ static int see_rule(const struct nlmsghdr *nlh, void *arg)
 			get_bytes(attr, &table, sizeof(table));
 		if (mnl_attr_get_type(attr) == FRA_PROTOCOL)
 			get_bytes(attr, &protocol, 1);
+		if (mnl_attr_get_type(attr) == FRA_IIFNAME && !mnl_attr_validate(attr, MNL_TYPE_NUL_STRING))
+			device = mnl_attr_get_str(attr);
 	}
+	if (!l->device != !device || (device && strcmp(l->device, device) != 0))
+		return MNL_CB_OK;
 	if (protocol == NET_PROTOCOL && table != RT_TABLE_MAIN) {
 		l->there |= table == l->table;
 		l->others |= table != l->table;
@@ -430,16 +583,21 @@ static int change_rule(struct net *n, int family, uint16_t type, uint32_t table)
 	return tell(n, message);
 }
 
+static int list_rules(struct net *n, int family, struct rule_list *l)
+{
+	char message[MESSAGE_MAX];
+	struct fib_rule_hdr *h = begin(n, message, RTM_GETRULE, NLM_F_DUMP, sizeof(*h));
+
+	h->family = (uint8_t)family;
+	return exchange(n, message, see_rule, l);
+}
+
 int net_set_rules(struct net *n, int family, uint32_t table, bool on)
 {
 	struct table_users users = {.ifindex = n->ifindex, .table = table};
 	struct rule_list l = {.table = table};
-	char message[MESSAGE_MAX];
-	struct fib_rule_hdr *h = begin(n, message, RTM_GETRULE, NLM_F_DUMP, sizeof(*h));
-	int r;
+	int r = list_rules(n, family, &l);
 
-	h->family = (uint8_t)family;
-	r = exchange(n, message, see_rule, &l);
 	if (r == -EOPNOTSUPP && !on)
 		return 0;
 	if (r < 0)
@@ -457,4 +615,28 @@ int net_set_rules(struct net *n, int family, uint32_t table, bool on)
 			r = change_rule(n, family, RTM_DELRULE, RT_TABLE_MAIN);
 	}
 	return r;
+}
+
+int net_set_rule_in(struct net *n, int family, const char *device, uint32_t table, bool on)
+{
+	struct rule_list l = {.table = table, .device = device};
+	char message[MESSAGE_MAX];
+	struct nlmsghdr *nlh = (void *)message;
+	struct fib_rule_hdr *h;
+	int r = list_rules(n, family, &l);
+
+	if (r == -EOPNOTSUPP && !on)
+		return 0;
+	if (r < 0 || l.there == on)
+		return r;
+	h = begin(n, message, on ? RTM_NEWRULE : RTM_DELRULE, on ? NLM_F_CREATE | NLM_F_EXCL : 0,
+		sizeof(*h));
+	h->family = (uint8_t)family;
+	h->action = FR_ACT_TO_TBL;
+	h->table = table < 256 ? (uint8_t)table : RT_TABLE_UNSPEC;
+	mnl_attr_put_u32(nlh, FRA_TABLE, table);
+	mnl_attr_put_u8(nlh, FRA_PROTOCOL, NET_PROTOCOL);
+	mnl_attr_put_u32(nlh, FRA_PRIORITY, table);
+	mnl_attr_put_strz(nlh, FRA_IIFNAME, device);
+	return tell(n, message);
 }

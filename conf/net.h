@@ -9,6 +9,8 @@
 
 #include "conf/text.h"
 
+#include <net/if.h>
+
 #define NET_PROTOCOL 103
 #define NET_RULE_PRIORITY 32764u /* of two rules; the main table's has 32766 */
 
@@ -31,17 +33,39 @@ int net_set_up(struct net *n, unsigned mtu);
 /* net_set_addresses(n, want, n_want): these, and no others of ours. */
 int net_set_addresses(struct net *n, const struct prefix want[], size_t n_want);
 
+/*
+ * net_device_of(n, lan, ret): the interface that has an address in this network, or, for one of all
+ * bits, this address; another one than ${n}'s.  0; -ENODEV: none; other negative errno.
+ */
+int net_device_of(struct net *n, const struct prefix *lan, char ret[IFNAMSIZ]);
+
+/*
+ * net_gateway_of(n, ifindex, family, ret): where the default route through this interface leads.
+ * 0; -ENETUNREACH: there is none; other negative errno.
+ */
+int net_gateway_of(struct net *n, unsigned ifindex, int family, struct prefix *ret);
+
+/* net_index(n): of the interface that was opened. */
+unsigned net_index(const struct net *n);
+
+/* net_remove_link(n): with it go its addresses and routes, and a daemon that made it. */
+int net_remove_link(struct net *n);
+
 struct net_route {
 	struct prefix	to;
 	uint32_t	table;
+	uint32_t	metric;		/* 0: the least */
+	uint32_t	ifindex;	/* 0: through the interface that was opened */
+	struct prefix	gateway;	/* family 0: what is there is on the link */
 };
 
 /*
- * net_set_routes(n, want, n_want, ret_taken): these through the interface, and no others of ours.
- * Those that are new are there before the others go.  -EEXIST: a route to ${*ret_taken} leads
- * elsewhere; it stays, and the others are set.
+ * net_set_routes(n, table, want, n_want, ret_taken): these, and no others of ours through the
+ * interface, nor, unless ${table} is 0, in that table.  Those that are new are there before the others
+ * go.  -EEXIST: a route to ${*ret_taken} leads elsewhere; it stays, and the others are set.
  */
-int net_set_routes(struct net *n, const struct net_route want[], size_t n_want, struct prefix *ret_taken);
+int net_set_routes(struct net *n, uint32_t table, const struct net_route want[], size_t n_want,
+	struct prefix *ret_taken);
 
 /*
  * net_set_rules(n, family, table, on): have everything of the family that does not bear ${table} as
@@ -49,3 +73,9 @@ int net_set_routes(struct net *n, const struct net_route want[], size_t n_want, 
  * Where another interface has routes in the table the rules are its too, and stay.
  */
 int net_set_rules(struct net *n, int family, uint32_t table, bool on);
+
+/*
+ * net_set_rule_in(n, family, device, table, on): have what comes in by the interface of that name use
+ * ${table} first, which is the rule's priority too; or not.
+ */
+int net_set_rule_in(struct net *n, int family, const char *device, uint32_t table, bool on);
