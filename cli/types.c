@@ -7,6 +7,7 @@
 #include "crypto/aead.h"
 #include "ctl/capture.h"
 #include "ctl/protocol.h"
+#include "office/plan.h"
 #include "tunnel/fast_path.h"
 #include "tunnel/handover.h"
 #include "tunnel/options.h"
@@ -36,6 +37,8 @@
 	X(ctl_item, CTL_ITEM_LIST, PUBLIC, ENUM)                                                         \
 	X(ctl_kind, CTL_KIND_LIST, PUBLIC, ENUM)                                                         \
 	X(ctl_message, CTL_MESSAGE_LIST, PUBLIC, ENUM)                                                   \
+	X(dialect, DIALECT_LIST, PUBLIC, ENUM)                                                          \
+	X(engine, ENGINE_LIST, PUBLIC, ENUM)                                                            \
 	X(fast_path, FAST_PATH_LIST, PUBLIC, FLAGS)                                                      \
 	X(fast_path_why, FAST_PATH_WHY_LIST, PUBLIC, ENUM)                                               \
 	X(flags_boundary, FLAGS_BOUNDARY_LIST, INTERNAL, ENUM)                                           \
@@ -44,9 +47,12 @@
 	X(handover_role, HANDOVER_ROLE_LIST, PUBLIC, ENUM)                                               \
 	X(index_type, INDEX_TYPE_LIST, INTERNAL, ENUM)                                                   \
 	X(log_level, LOG_LEVEL_LIST, PUBLIC, ENUM)                                                       \
+	X(member_kind, MEMBER_KIND_LIST, PUBLIC, ENUM)                                                  \
 	X(options_action, OPTIONS_ACTION_LIST, INTERNAL, ENUM)                                           \
 	X(peer_signal, PEER_SIGNAL_LIST, INTERNAL, FLAGS)                                                 \
 	X(peer_timer, PEER_TIMER_LIST, INTERNAL, ENUM)                                                   \
+	X(plan_out, PLAN_OUT_LIST, PUBLIC, ENUM)                                                        \
+	X(return_mode, RETURN_MODE_LIST, PUBLIC, ENUM)                                                  \
 	X(value_kind, VALUE_KIND_LIST, INTERNAL, ENUM)                                                   \
 	X(wg_drop, WG_DROP_LIST, PUBLIC, ENUM)                                                           \
 	X(wg_event, WG_EVENT_LIST, PUBLIC, ENUM)                                                         \

@@ -44,15 +44,21 @@ ENUM_DECLARE(return_mode, RETURN_MODE_LIST);
 	X(ENGINE_KERNEL, 1, "kernel", "the kernel's own WireGuard")
 ENUM_DECLARE(engine, ENGINE_LIST);
 
-/* Where a thing is said: of the file, or of the lock for what was derived before. */
+/* Where a thing is said in the file that was read. */
 struct place {
 	unsigned	line, column;	/* from 1; 0: nowhere, it was derived */
+};
+
+/* The columns in a member's line at which its words stand; 0: nowhere. */
+struct columns {
+	unsigned	endpoint, address, lan, alias, lan_address, gateway, node, host, key, mtu;
 };
 
 struct member {
 	char			 name[OFFICE_NAME_MAX + 1];
 	enum member_kind	 kind;
-	struct place		 place;		/* of its line */
+	struct place		 place;		/* of its name */
+	struct columns		 column;
 	bool			 gone;		/* lock: was a member once; its id and address stay taken */
 	unsigned		 id;		/* from 1, never given twice; 0: not settled yet */
 
@@ -65,11 +71,11 @@ struct member {
 	unsigned		 learnt_mtu;	/* lock: measured; 0: not */
 
 	/* hub: */
-	struct endpoint		 endpoint;	/* with the port */
+	struct endpoint		 endpoint;	/* port 0: not said */
 	uint16_t		 ports[OFFICE_HUB_PORTS_MAX];	/* more that it answers on; 0: no more */
 
 	/* node: */
-	struct prefix		 lan;		/* masked */
+	struct prefix		 lan;		/* masked; of 8 to 30 bits */
 	struct prefix		 alias;		/* as long as ${lan}; family 0: not said */
 	struct prefix		 lan_address;	/* the node's own in its LAN; family 0: not said */
 	struct prefix		 gateway;	/* of the LAN; family 0: not said */
@@ -79,7 +85,6 @@ struct member {
 
 	/* host: */
 	char			 node[OFFICE_NAME_MAX + 1];
-	struct place		 node_place;
 	struct prefix		 host;		/* its address in the LAN */
 
 	/* person: */
@@ -94,8 +99,15 @@ struct office {
 	unsigned		 mtu;		/* 0: not said */
 	unsigned		 next_id;	/* lock: the next to be given; 0: not said */
 	char			 self[OFFICE_NAME_MAX + 1];	/* bundle: whose it is */
-	struct member		*members;	/* in the order of their lines */
+	struct member		*members;	/* of a file in the order of its lines, else of their ids */
 	size_t			 n_members;
+
+	/* Made by office_index(), of those who are not gone; NULL before. */
+	const struct member	**by_name;
+	size_t			 n_by_name;
+	const struct member	**nodes;	/* in the order of ${members} */
+	size_t			 n_nodes;
+	const struct member	*hub;		/* the first one, or NULL */
 };
 
 #define DIALECT_LIST(X)                                                                            \
@@ -104,11 +116,14 @@ struct office {
 	X(DIALECT_BUNDLE, 2, "bundle", "what one member needs of the lock")
 ENUM_DECLARE(dialect, DIALECT_LIST);
 
+#define OFFICE_ERRORS_MAX 1000	/* lines; one more says that there are others */
+
 /*
  * office_read(dialect, file, text, len, ret, errors):
  * ${file} stands in front of each error, "FILE:LINE:COLUMN: what is wrong".  All errors are
- * reported at once.  Only what a line says by itself, and names, are judged here: names twice,
- * hosts of what is no node.  What contradicts something else is office_check()'s.
+ * reported at once, in the order of their lines but for those of hosts, which come last.  Only what
+ * a line says by itself, and names, are judged here: names twice, hosts of what is no node.  What
+ * contradicts something else is check()'s.
  * 0; -EINVAL with at least one error; -ENOMEM.
  */
 int office_read(enum dialect dialect, const char *file, const char *text, size_t len,
@@ -121,10 +136,16 @@ static inline void office_freep(struct office **o)
 }
 
 /*
- * office_write(o, dialect, ret): append the text of a settled office as lock or bundle;
- * office_read() reads it back to the same, and the order of members is that of their ids.
+ * office_write(o, dialect, ret): append the text of a settled office as lock or bundle (the latter
+ * of what settle_part() made); office_read() reads it back to the same.  0 or the error of ${ret}.
  */
 int office_write(const struct office *o, enum dialect dialect, struct buf *ret);
+
+/*
+ * office_index(o): after members have come, gone or moved, for the look-ups below.  office_read(),
+ * settle() and settle_part() have done it.  0 or -ENOMEM.
+ */
+int office_index(struct office *o);
 
 /* office_find(o, name): the member that is not gone, or NULL.  In the order of log n. */
 const struct member *office_find(const struct office *o, const char *name);

@@ -2,7 +2,8 @@
  * office/plan.h - what one member has to be: its tunnel, routes, rules and filters.
  *
  * Pure: from a settled office that check() has passed.  Everything that is applied, exported, said
- * in words or drawn comes from here.
+ * in words or drawn comes from here.  Aliases are no part of it: nothing translates them yet, and
+ * what no node would answer must not be sent.
  */
 #pragma once
 
@@ -30,7 +31,7 @@ struct plan_route {
 	enum plan_out		 out;
 	bool			 via_gateway;	/* of the LAN; else the destination is on the link */
 	uint32_t		 table;		/* 254: main */
-	const struct member	*because;	/* whose line asks for it */
+	const struct member	*because;	/* whose line asks for it: a node, or for the net the hub */
 };
 
 struct plan {
@@ -45,10 +46,14 @@ struct plan {
 
 	bool			 forward;	/* packets go through: hub and nodes */
 	bool			 clamp;		/* TCP's segments to the MTU, both ways */
-	bool			 gateway_back;	/* what comes out of the tunnel for the LAN uses PLAN_TABLE */
+	/*
+	 * What comes out of the tunnel for the LAN uses PLAN_TABLE.  Its routes: the LAN through the
+	 * gateway, and the gateway itself on the link, which who applies adds where the file names none.
+	 */
+	bool			 gateway_back;
 	bool			 snat;		/* and bears the node's own address */
 	bool			 no_redirects;	/* hub: it sends packets back where they came from */
-	bool			 probe;		/* mode auto: ask the gateway, mode below is until then */
+	bool			 probe;		/* mode auto: ask the gateway; ${mode} is what it said last */
 	enum return_mode	 mode;		/* node: the one in force; auto that has learnt nothing: snat */
 };
 

@@ -1,0 +1,71 @@
+#include "office/office.h"
+
+#include <errno.h>
+
+ENUM_DEFINE(member_kind, MEMBER_KIND_LIST);
+ENUM_DEFINE(return_mode, RETURN_MODE_LIST);
+ENUM_DEFINE(engine, ENGINE_LIST);
+ENUM_DEFINE(dialect, DIALECT_LIST);
+
+void office_free(struct office *o)
+{
+	if (!o)
+		return;
+	free(o->by_name);
+	free(o->nodes);
+	free(o->members);
+	free(o);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	const struct member *const *x = a, *const *y = b;
+
+	return strcmp((*x)->name, (*y)->name);
+}
+
+int office_index(struct office *o)
+{
+	free(o->by_name);
+	free(o->nodes);
+	o->n_by_name = o->n_nodes = 0;
+	o->hub = NULL;
+	o->by_name = calloc(o->n_members + 1, sizeof(*o->by_name));
+	o->nodes = calloc(o->n_members + 1, sizeof(*o->nodes));
+	if (!o->by_name || !o->nodes)
+		return -ENOMEM;
+	for (const struct member *m = o->members; m < o->members + o->n_members; m++) {
+		if (m->gone)
+			continue;
+		o->by_name[o->n_by_name++] = m;
+		if (m->kind == MEMBER_NODE)
+			o->nodes[o->n_nodes++] = m;
+		if (m->kind == MEMBER_HUB && !o->hub)
+			o->hub = m;
+	}
+	qsort(o->by_name, o->n_by_name, sizeof(*o->by_name), compare_names);
+	return 0;
+}
+
+const struct member *office_find(const struct office *o, const char *name)
+{
+	size_t low = 0, high = o->n_by_name;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		int r = strcmp(name, o->by_name[middle]->name);
+
+		if (!r)
+			return o->by_name[middle];
+		if (r < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
+
+const struct member *office_hub(const struct office *o)
+{
+	return o->hub;
+}

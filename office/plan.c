@@ -1,0 +1,167 @@
+#include "office/plan.h"
+
+#include "office/ipv4.h"
+
+#include <errno.h>
+
+#define TABLE_MAIN 254
+
+ENUM_DEFINE(plan_out, PLAN_OUT_LIST);
+
+void plan_free(struct plan *p)
+{
+	if (!p)
+		return;
+	for (size_t i = 0; i < p->n_peers; i++)
+		free(p->peers[i].allowed);
+	free(p->peers);
+	free(p->routes);
+	free(p);
+}
+
+/* By table, and in it by destination: as people read them, 10.0.0.0/8 before 192.168.0.0/16. */
+static int compare_prefixes(const void *a, const void *b)
+{
+	const struct prefix *x = a, *y = b;
+	int r = memcmp(x->bytes, y->bytes, sizeof(x->bytes));
+
+	return r ? r : (int)x->bits - (int)y->bits;
+}
+
+static int compare_routes(const void *a, const void *b)
+{
+	const struct plan_route *x = a, *y = b;
+
+	if (x->table != y->table)
+		return x->table < y->table ? -1 : 1;
+	return compare_prefixes(&x->to, &y->to);
+}
+
+static struct plan_peer *add_peer(struct plan *p, const struct member *m, size_t n_allowed)
+{
+	struct plan_peer *peer = &p->peers[p->n_peers];
+
+	peer->member = m;
+	peer->allowed = calloc(n_allowed, sizeof(*peer->allowed));
+	if (!peer->allowed)
+		return NULL;
+	p->n_peers++;
+	return peer;
+}
+
+static void allow(struct plan_peer *peer, const struct prefix *p)
+{
+	peer->allowed[peer->n_allowed++] = *p;
+}
+
+static void add_route(struct plan *p, const struct prefix *to, const struct member *because)
+{
+	p->routes[p->n_routes++] = (struct plan_route){.to = *to, .out = PLAN_OUT_TUNNEL, .table = TABLE_MAIN,
+		.because = because};
+}
+
+/* To everybody at an address of its own, and to the LAN of a node. */
+static int plan_hub(struct plan *p)
+{
+	const struct office *o = p->office;
+	size_t most = 0;
+
+	p->listen_port = p->self->endpoint.port;
+	p->forward = p->clamp = p->no_redirects = true;
+	for (const struct member *m = o->members; m < o->members + o->n_members; m++)
+		most += !m->gone && (m->kind == MEMBER_NODE || m->kind == MEMBER_PERSON);
+	p->peers = calloc(most + 1, sizeof(*p->peers));
+	if (!p->peers)
+		return -ENOMEM;
+	for (const struct member *m = o->members; m < o->members + o->n_members; m++) {
+		struct plan_peer *peer;
+
+		if (m->gone || (m->kind != MEMBER_NODE && m->kind != MEMBER_PERSON))
+			continue;
+		peer = add_peer(p, m, 2);
+		if (!peer)
+			return -ENOMEM;
+		allow(peer, &m->address);
+		if (m->kind != MEMBER_NODE)
+			continue;
+		allow(peer, &m->lan);
+		qsort(peer->allowed, peer->n_allowed, sizeof(*peer->allowed), compare_prefixes);
+	}
+	return 0;
+}
+
+/* All that is not its own is behind the hub. */
+static int plan_spoke(struct plan *p)
+{
+	const struct office *o = p->office;
+	struct plan_peer *peer;
+
+	if (!o->hub)
+		return 0;
+	p->peers = calloc(1, sizeof(*p->peers));
+	peer = p->peers ? add_peer(p, o->hub, o->n_nodes + 1) : NULL;
+	if (!peer)
+		return -ENOMEM;
+	peer->has_endpoint = true;
+	peer->keepalive_s = PLAN_KEEPALIVE_S;
+	allow(peer, &o->net);
+	for (size_t i = 0; i < o->n_nodes; i++)
+		if (o->nodes[i] != p->self)
+			allow(peer, &o->nodes[i]->lan);
+	qsort(peer->allowed, peer->n_allowed, sizeof(*peer->allowed), compare_prefixes);
+	return 0;
+}
+
+static void plan_return(struct plan *p)
+{
+	const struct member *m = p->self;
+
+	p->forward = p->clamp = true;
+	p->probe = m->mode == RETURN_AUTO;
+	p->mode = !p->probe ? m->mode : m->learnt_mode != RETURN_AUTO ? m->learnt_mode : RETURN_SNAT;
+	p->snat = p->mode == RETURN_SNAT;
+	p->gateway_back = p->mode == RETURN_ROUTE_GW;
+	if (!p->gateway_back)
+		return;
+	p->routes[p->n_routes++] = (struct plan_route){.to = m->lan, .out = PLAN_OUT_LAN, .via_gateway = true,
+		.table = PLAN_TABLE, .because = m};
+	if (m->gateway.family)
+		p->routes[p->n_routes++] = (struct plan_route){.to = m->gateway, .out = PLAN_OUT_LAN,
+			.table = PLAN_TABLE, .because = m};
+}
+
+static int plan_routes(struct plan *p)
+{
+	const struct office *o = p->office;
+
+	p->routes = calloc(o->n_nodes + 3, sizeof(*p->routes));
+	if (!p->routes)
+		return -ENOMEM;
+	add_route(p, &o->net, o->hub ? o->hub : p->self);
+	for (size_t i = 0; i < o->n_nodes; i++)
+		if (o->nodes[i] != p->self)
+			add_route(p, &o->nodes[i]->lan, o->nodes[i]);
+	if (p->self->kind == MEMBER_NODE)
+		plan_return(p);
+	qsort(p->routes, p->n_routes, sizeof(*p->routes), compare_routes);
+	return 0;
+}
+
+int plan_make(const struct office *o, const struct member *m, struct plan **ret)
+{
+	cleanup(plan_freep) struct plan *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	p->office = o;
+	p->self = m;
+	p->mtu = m->mtu ? m->mtu : m->learnt_mtu ? m->learnt_mtu : o->mtu;
+	r = m->kind == MEMBER_HUB ? plan_hub(p) : plan_spoke(p);
+	if (!r)
+		r = plan_routes(p);
+	if (r < 0)
+		return r;
+	*ret = steal(p);
+	return 0;
+}
