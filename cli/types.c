@@ -8,6 +8,7 @@
 #include "ctl/capture.h"
 #include "ctl/protocol.h"
 #include "office/plan.h"
+#include "scope/icmp_errors.h"
 #include "tunnel/fast_path.h"
 #include "tunnel/handover.h"
 #include "tunnel/options.h"
@@ -45,6 +46,7 @@
 	X(handover_item, HANDOVER_ITEM_LIST, PUBLIC, ENUM)                                               \
 	X(handover_message, HANDOVER_MESSAGE_LIST, PUBLIC, ENUM)                                         \
 	X(handover_role, HANDOVER_ROLE_LIST, PUBLIC, ENUM)                                               \
+	X(icmp_says, ICMP_SAYS_LIST, PUBLIC, ENUM)                                                       \
 	X(index_type, INDEX_TYPE_LIST, INTERNAL, ENUM)                                                   \
 	X(log_level, LOG_LEVEL_LIST, PUBLIC, ENUM)                                                       \
 	X(member_kind, MEMBER_KIND_LIST, PUBLIC, ENUM)                                                  \

@@ -240,9 +240,45 @@ static void tell_initiation_sent(struct story *s, struct story_peer *p, const st
 	buf_puts(ret, "; next try in 5 s");
 }
 
+/* What routers or the host said of the last initiation.  Whoever saw it can say so. */
+static const struct icmp_error *icmp_about(const struct story_peer *p, const struct story_awaited *a)
+{
+	const struct icmp_error *e = &a->icmp;
+
+	return e->says && e->to_port == p->at.port && e->real_ns >= p->sent_ns ? e : NULL;
+}
+
+static void put_icmp(struct story *s, const struct story_peer *p, const struct icmp_error *e, struct buf *ret)
+{
+	struct story_address from = {.family = e->family};
+
+	memcpy(from.bytes, e->from, sizeof(from.bytes));
+	s->facts.icmp = enum_name(&icmp_says_enum, e->says);
+	buf_puts(ret, ": ");
+	put_host(&from, ret);
+	switch (e->says) {
+	case ICMP_SAYS_PORT:
+		buf_printf(ret, " says that nothing listens at UDP %u of ", p->at.port);
+		put_host(&p->at, ret);
+		buf_puts(ret, " -> does the tunnel run there, and is that its port?");
+		break;
+	case ICMP_SAYS_FORBIDDEN:
+		buf_puts(ret, " says that it is forbidden to reach ");
+		put_host(&p->at, ret);
+		buf_printf(ret, " -> a firewall there or on the way has to allow UDP %u", p->at.port);
+		break;
+	case ICMP_SAYS_NO_WAY:
+		buf_puts(ret, " says that there is no way to ");
+		put_host(&p->at, ret);
+		buf_puts(ret, " -> is the address right, and does the host run?");
+		break;
+	}
+}
+
 static void put_silence(struct story *s, const struct story_peer *p, struct buf *ret)
 {
 	const struct story_awaited *a = story_peers_heard(s->peers, p);
+	const struct icmp_error *icmp = a && !a->heard ? icmp_about(p, a) : NULL;
 
 	if (p->not_sent) {
 		buf_puts(ret, "; the initiation could not be sent -> is there a route to ");
@@ -254,6 +290,8 @@ static void put_silence(struct story *s, const struct story_peer *p, struct buf 
 								  : "see above");
 	} else if (p->cookie) {
 		buf_puts(ret, ", but a cookie came: the peer is under load; the next initiation bears it");
+	} else if (icmp) {
+		put_icmp(s, p, icmp, ret);
 	} else if (a && !a->heard) {
 		buf_puts(ret, ": nothing at all received from ");
 		put_host(&p->at, ret);
@@ -498,6 +536,16 @@ static void learn(struct story *s, const struct capture_record *r, const uint8_t
 	} else if (r->drop == WG_DROP_SEND_FAILED) {
 		p->not_sent = true;
 	}
+}
+
+void story_hear_icmp(struct story *s, const struct icmp_error *e)
+{
+	story_peers_hear_icmp(s->peers, e);
+}
+
+bool story_waits(const struct capture_record *r)
+{
+	return r->kind == CAPTURE_EVENT && (r->event == WG_EVENT_HANDSHAKE_RETRY || r->event == WG_EVENT_HANDSHAKE_GIVEN_UP);
 }
 
 bool story_tell(struct story *s, const struct capture_record *r, const uint8_t *data,

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "ctl/capture.h"
+#include "scope/icmp_errors.h"
 #include "scope/names.h"
 
 struct story;
@@ -32,6 +33,12 @@ static inline void story_freep(struct story **s)
 bool story_tell(struct story *s, const struct capture_record *r, const uint8_t *data,
 	struct buf *ret, unsigned *ret_level);
 
+/* story_hear_icmp(s, e): what it says is a cause when the answer to the message before it does not come. */
+void story_hear_icmp(struct story *s, const struct icmp_error *e);
+
+/* story_waits(r): what is told of this record is that an answer did not come: ICMP errors are wanted before. */
+bool story_waits(const struct capture_record *r);
+
 /* story_who(s, r, ret): the name of the record's peer, "?" for a stranger. */
 void story_who(const struct story *s, const struct capture_record *r, char ret[NAME_MAX_LEN + 1]);
 
@@ -41,6 +48,7 @@ struct story_facts {
 	uint64_t	 waited_ns;	/* for an answer, in vain */
 	uint64_t	 rtt_ns;	/* from initiation to response */
 	const char	*role;		/* of ours: "initiator", "responder" */
+	const char	*icmp;		/* why nothing came, the name of an enum icmp_says */
 };
 
 const struct story_facts *story_facts(const struct story *s);

@@ -73,7 +73,7 @@ void story_peers_await(struct story_peers *t, const struct story_peer *p, bool a
 
 	if (!p->at.family || (!anew && same_host(&a->at, &p->at)))
 		return;
-	*a = (struct story_awaited){.at = p->at};
+	*a = (struct story_awaited){.at = p->at, .icmp = same_host(&a->at, &p->at) ? a->icmp : (struct icmp_error){.says = 0}};
 }
 
 void story_peers_hear(struct story_peers *t, const struct story_address *at, uint16_t drop)
@@ -84,6 +84,17 @@ void story_peers_hear(struct story_peers *t, const struct story_address *at, uin
 		return;
 	a->heard = true;
 	a->drop = drop;
+}
+
+void story_peers_hear_icmp(struct story_peers *t, const struct icmp_error *e)
+{
+	struct story_address at = {.family = e->family};
+	struct story_awaited *a;
+
+	memcpy(at.bytes, e->to, sizeof(at.bytes));
+	a = slot(t, &at);
+	if (same_host(&a->at, &at))
+		a->icmp = *e;
 }
 
 const struct story_awaited *story_peers_heard(const struct story_peers *t, const struct story_peer *p)

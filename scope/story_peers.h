@@ -7,6 +7,7 @@
 #pragma once
 
 #include "ctl/capture.h"
+#include "scope/icmp_errors.h"
 
 #include "base/util.h"
 
@@ -44,6 +45,7 @@ struct story_awaited {
 	struct story_address	 at;		/* without the port */
 	bool			 heard;
 	uint16_t		 drop;		/* what became of the last that came from there */
+	struct icmp_error	 icmp;		/* the last one about a datagram to there; says 0: none */
 };
 
 struct story_peers;
@@ -59,6 +61,9 @@ void story_peers_await(struct story_peers *t, const struct story_peer *p, bool a
 
 /* story_peers_hear(t, at, drop): something came from there. */
 void story_peers_hear(struct story_peers *t, const struct story_address *at, uint16_t drop);
+
+/* story_peers_hear_icmp(t, e): somebody says why what is sent there does not arrive. */
+void story_peers_hear_icmp(struct story_peers *t, const struct icmp_error *e);
 
 /* story_peers_heard(t, p): what came from p->at; NULL: not known. */
 const struct story_awaited *story_peers_heard(const struct story_peers *t, const struct story_peer *p);

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "scope/condense.h"
 #include "scope/follow.h"
+#include "scope/icmp_errors.h"
 #include "scope/stop.h"
 #include "scope/target.h"
 #include "scope/trace_line.h"
@@ -18,11 +19,13 @@
 #define OUTPUT_MAX ((size_t)1 << 20)
 #define SNAP 256		/* headers of what was dropped, and whole handshake messages */
 #define LEVEL_DETAIL 7
+#define ICMP_AT_ONCE 1000
 
 struct trace {
 	struct target		 target;
 	struct story		*story;
 	struct follow		*follow;
+	struct icmp_errors	 icmp;
 	struct condense		 condense;
 	struct trace_style	 style;
 	bool			 verbose;
@@ -36,6 +39,7 @@ static void trace_done(struct trace *t)
 		follow_free(t->follow);
 	if (t->story)
 		story_free(t->story);
+	icmp_errors_close(&t->icmp);
 	target_done(&t->target);
 	buf_done(&t->out);
 }
@@ -56,6 +60,7 @@ static int begin(struct trace *t, const char *tunnel, const struct scope_setting
 		buf_puts(why, strerror(-r));
 		return r;
 	}
+	icmp_errors_open(&t->icmp);
 	in.name = t->target.tunnel;
 	in.peer = t->target.one_peer ? t->target.peer : NULL;
 	return follow_new(&in, &t->follow, why);
@@ -111,11 +116,21 @@ static void put_held(struct trace *t, uint64_t now_ns)
 	}
 }
 
+static void hear_icmp(struct trace *t)
+{
+	struct icmp_error e;
+
+	for (unsigned i = 0; i < ICMP_AT_ONCE && icmp_errors_next(&t->icmp, &e); i++)
+		story_hear_icmp(t->story, &e);
+}
+
 static void tell(struct trace *t, const struct capture_record *r, const uint8_t *data)
 {
 	cleanup(buf_done) struct buf text = buf_of_max(1024);
 	unsigned level;
 
+	if (story_waits(r))
+		hear_icmp(t);
 	if (!story_tell(t->story, r, data, &text, &level) || (level >= LEVEL_DETAIL && !t->verbose))
 		return;
 	if (!t->verbose && !condense_take(&t->condense, r, clock_ns(CLOCK_MONOTONIC)))
@@ -157,6 +172,8 @@ static int go_on(struct trace *t, struct buf *why)
 		put_held(t, clock_ns(CLOCK_MONOTONIC));
 		if (got)
 			tell(t, r, data);
+		if (!got)
+			hear_icmp(t);
 		if (!got || follow_idle(t->follow) || t->out.len >= FLUSH_AT) {
 			put_lost(t);
 			error = flush(t, why);
@@ -172,7 +189,7 @@ static int go_on(struct trace *t, struct buf *why)
 int trace_verb(const struct cmd_call *call, void *settings)
 {
 	cleanup(buf_done) struct buf why = buf_of_max(1024);
-	cleanup(trace_done) struct trace t = {.out = buf_of_max(OUTPUT_MAX)};
+	cleanup(trace_done) struct trace t = {.icmp = ICMP_ERRORS_NONE, .out = buf_of_max(OUTPUT_MAX)};
 	int r;
 
 	stop_init(0);

@@ -106,6 +106,7 @@ static void put_facts(const struct story_facts *f, struct buf *ret)
 	if (f->rtt_ns)
 		put_number("rtt_ns", f->rtt_ns, ret);
 	put_text("role", f->role, ret);
+	put_text("icmp", f->icmp, ret);
 }
 
 void trace_line_put(const struct trace_line *l, struct trace_style style, struct buf *ret)

@@ -22,12 +22,12 @@ class Trace:
     """A trace that runs.  Its lines, so far."""
     n = 0
 
-    def __init__(self, d, *args, out=None, env=None):
+    def __init__(self, d, *args, out=None, env=None, by=()):
         Trace.n += 1
         self.path = "/run/lab/trace%d" % Trace.n
         before = self.listeners(d)
         with open(self.path, "w") as f:
-            self.p = subprocess.Popen([GINNEL, "trace", *args], stdout=f if out is None else out, stderr=f, env=dict(os.environ, **(env or {})))
+            self.p = subprocess.Popen([*by, GINNEL, "trace", *args], stdout=f if out is None else out, stderr=f, env=dict(os.environ, **(env or {})))
         lab.wait_for(lambda: self.listeners(d) > before or self.p.poll() is not None)
 
     @staticmethod
@@ -130,6 +130,35 @@ def fails(wire, t, p):
     lab.run("nft delete table inet t")
 
 
+def icmp(wire):
+    """A trace that stands beside the daemon's sockets hears what ICMP says of them; both families."""
+    for a in (60, 61, 62):
+        lab.run("ip addr add 10.0.0.%d/24 dev eth-d" % a)
+    lab.run("ip -6 addr add fd00:aa::60/64 dev eth-d nodad")
+    lab.run(["nft", "add table inet t; add chain inet t in { type filter hook input priority 0; };"
+             "add rule inet t in ip daddr 10.0.0.61 drop; add rule inet t in ip daddr 10.0.0.62 reject with icmp type admin-prohibited"])
+    there = ["ip", "netns", "exec", "d"]
+    text, js = Trace(wire.d, "wg1", by=there), Trace(wire.d, "--json", "wg1", by=there)
+    deaf = Trace(wire.d, "wg1", by=[*there, "setpriv", "--bounding-set=-net_raw"])
+    peers = {at: wire.peer(lines=["endpoint=%s:9" % at]) for at in ("10.0.0.60", "10.0.0.61", "10.0.0.62", "[fd00:aa::60]", "10.0.0.99")}
+    for x in peers.values():
+        x.push_only()
+    for name, at in (("a closed port", "10.0.0.60"), ("a closed port, IPv6", "fd00:aa::60")):
+        ok(text.says("no answer for ", ": %s says that nothing listens at UDP 9 of %s -> does the tunnel run there" % (at, at)), "%s is told as such [trace-icmp]" % name, text.text())
+    ok(text.says("no answer for ", ": 10.0.0.62 says that it is forbidden to reach 10.0.0.62 -> a firewall"), "so is a firewall that says so [trace-icmp]", text.text())
+    ok(text.says("no answer for ", ": 10.0.0.2 says that there is no way to 10.0.0.99 -> is the address right"), "and a host that there is not [trace-icmp]", text.text())
+    ok(text.says("no answer for ", "nothing at all received from 10.0.0.61 -> is UDP 9 open there"), "one that says nothing is silent [trace-icmp]", text.text())
+    ok("10.0.0.61 says" not in text.text(), "and nobody speaks for it [trace-icmp]")
+    ok(deaf.says("no answer for ", "nothing at all received from 10.0.0.60 -> is UDP 9 open there") and " says that " not in deaf.text(),
+       "who may not hear ICMP tells of silence [trace-icmp]", deaf.text())
+    lab.wait_for(lambda: js.text().count('"icmp"') >= 4)
+    same([x.end() for x in (text, js, deaf)], [0, 0, 0], "all end well [trace-end]")
+    said = {(x["public_key"], x["icmp"]) for x in map(json.loads, js.text().splitlines()) if "icmp" in x}
+    same({(w.b64(peers[at].key.public), k) for at, k in (("10.0.0.60", "port-unreachable"), ("10.0.0.62", "prohibited"), ("10.0.0.99", "unreachable"),
+                                                        ("[fd00:aa::60]", "port-unreachable"))} - said, set(), "as JSON by a name [trace-icmp]")
+    lab.run("nft delete table inet t")
+
+
 def as_json(wire, t, j, p):
     lines = [json.loads(x) for x in j.text().splitlines()]
     ups = [x for x in lines if x.get("event") == "handshake-complete"]
@@ -210,6 +239,7 @@ def test():
     same(j.end(), 0, "asked to end it ends well [trace-end]")
     as_json(wire, t, j, p)
     begins_and_ends(wire, t, p)
+    icmp(wire)
     replaced(wire, t)
 
 

@@ -172,6 +172,49 @@ static void no_answer(void)
 	end();
 }
 
+static void icmp(enum icmp_says says, uint8_t host, uint16_t port)
+{
+	const struct icmp_error e = {.says = says, .family = 4, .from = {10, 0, 0, 9}, .to = {192, 0, 2, host}, .to_port = port, .real_ns = now};
+
+	story_hear_icmp(story, &e);
+}
+
+static void says_icmp(void)
+{
+	const struct capture_record other = record(CAPTURE_EVENT, 1);
+
+	begin();
+	initiate(1);
+	now += S;
+	icmp(ICMP_SAYS_PORT, 1, 51820);
+	now += 4 * S;
+	CHECK_STR(event(WG_EVENT_HANDSHAKE_RETRY, 1), "no answer for 5.0 s: 10.0.0.9 says that nothing listens at UDP 51820 of 192.0.2.1 "
+		"-> does the tunnel run there, and is that its port?");
+	CHECK_STR(story_facts(story)->icmp, "port-unreachable");
+	CHECK_EQ(level, 4);
+	/* It is about the one before. */
+	now += 1;
+	initiate(1);
+	CHECK(has(event(WG_EVENT_HANDSHAKE_RETRY, 1), "nothing at all received"));
+	CHECK(!story_facts(story)->icmp);
+	icmp(ICMP_SAYS_FORBIDDEN, 1, 51820);
+	CHECK(has(event(WG_EVENT_HANDSHAKE_GIVEN_UP, 1), "says that it is forbidden to reach 192.0.2.1 -> a firewall"));
+	now += 1;
+	initiate(1);
+	icmp(ICMP_SAYS_NO_WAY, 1, 51820);
+	CHECK(has(event(WG_EVENT_HANDSHAKE_RETRY, 1), "says that there is no way to 192.0.2.1 -> "));
+	/* Of another port, of a host that nobody waits for, of one that was heard. */
+	icmp(ICMP_SAYS_PORT, 1, 9);
+	CHECK(has(event(WG_EVENT_HANDSHAKE_RETRY, 1), "nothing at all received"));
+	icmp(ICMP_SAYS_PORT, 77, 51820);
+	CHECK(has(event(WG_EVENT_HANDSHAKE_RETRY, 1), "nothing at all received"));
+	icmp(ICMP_SAYS_PORT, 1, 51820);
+	message(WG_TAP_OUTER_IN, WG_MESSAGE_INITIATION, 0, 1, WG_DROP_BAD_MAC1);
+	CHECK(has(event(WG_EVENT_HANDSHAKE_RETRY, 1), "but 192.0.2.1 was heard"));
+	CHECK(!story_waits(&other));
+	end();
+}
+
 static void refused_once(void)
 {
 	struct capture_record r;
@@ -346,6 +389,7 @@ int main(void)
 	test_run("a handshake of the peer's, and one that it does not like [trace-story]", as_responder);
 	test_run("no answer: what was heard meanwhile says why [trace-story]", no_answer);
 	test_run("a message that was refused is told once [trace-story]", refused_once);
+	test_run("an ICMP error is told as the cause, if it is about the last message to there [trace-icmp]", says_icmp);
 	test_run("of an inner packet source and destination are told [trace-story]", inner_packet);
 	test_run("every reason and event has words, and reasons a next step [trace-story]", every_reason);
 	test_run("arbitrary records: printable ASCII in one line [trace-safe]", arbitrary);
