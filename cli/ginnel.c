@@ -24,9 +24,11 @@ static const struct {
 	bool is_verb_there; /* the program has several, and knows them by this word */
 } programs[] = {
 	{"capture", "ginnel-scope", true},
+	{"check", "ginnel-office", true},
 	{"conf", "ginnel-conf"},
 	{"keylog", "ginnel-scope", true},
 	{"lab", "ginnel-lab"},
+	{"plan", "ginnel-office", true},
 	{"trace", "ginnel-scope", true},
 	{"wg", "ginnel-wg"},
 };
@@ -189,6 +191,10 @@ static const struct cmd lab_commands[] = {
 };
 
 static const struct cmd commands[] = {
+	{"check", .operands = "[OPTION...]", .raw = true, .run = run_program,
+		.help = "say what is wrong with the file of an office network: ginnel-office"},
+	{"plan", .operands = "[OPTION...] [NAME...]", .raw = true, .run = run_program,
+		.help = "say what each of its members gets, and what changes: ginnel-office"},
 	{"wg", .operands = "[ARGUMENT...]", .raw = true, .run = run_program,
 		.help = "run a WireGuard tunnel in user space: ginnel-wg"},
 	{"conf", CMD_COMMANDS(conf_commands),

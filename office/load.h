@@ -1,0 +1,27 @@
+/*
+ * office/load.h - the office's file and its lock, as they lie on the administrator's disk.
+ *
+ * office.net has its lock in office.lock beside it.  What is wrong is printed on standard error.
+ */
+#pragma once
+
+#include "office/office.h"
+
+/* load_office(path, ret): the file, settled with the lock, and checked.  0 or negative errno. */
+int load_office(const char *path, struct office **ret);
+
+/*
+ * load_with_lock(path, ret, ret_lock, warnings): the same, the lock too, NULL if there is none yet, and
+ * check()'s warnings.
+ */
+int load_with_lock(const char *path, struct office **ret, struct office **ret_lock, struct buf *warnings);
+
+/* load_lock_path(path, ret): 0 or -ENAMETOOLONG. */
+#define LOAD_PATH_MAX 4096
+int load_lock_path(const char *path, char ret[LOAD_PATH_MAX]);
+
+/*
+ * load_pin(path, o): write the lock beside the file if ${o} says something else than it, and say so.
+ * 0 or negative errno.
+ */
+int load_pin(const char *path, const struct office *o);

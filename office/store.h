@@ -1,0 +1,24 @@
+/*
+ * office/store.h - whole files: read, and replaced so that either the old one or the new one is there.
+ */
+#pragma once
+
+#include "base/buf.h"
+
+#include <sys/types.h>
+
+/* store_read(path, ret): append what the file has, "-": standard input.  0 or negative errno. */
+int store_read(const char *path, struct buf *ret);
+
+/*
+ * store_write(path, mode, text): make it this file's contents, on disk when it returns; a file that has
+ * them already is left alone.  The directory is made (0755) where only it is missing.
+ * 1: it was written; 0: nothing was to be done; negative errno with the old file in place.
+ */
+int store_write(const char *path, mode_t mode, const struct buf *text);
+
+/* store_make(path, mode, text): as store_write(), and -EEXIST where there is a file already. */
+int store_make(const char *path, mode_t mode, const struct buf *text);
+
+/* store_remove(path): 0, also where there is none; or negative errno. */
+int store_remove(const char *path);
