@@ -13,6 +13,8 @@
 
 /* Packets leave this much of a ring for keys, events and handshakes. */
 #define SPARE (1u << 15)
+/* And what anybody can send leaves this much of it: messages whose peer is not known, and why they died. */
+#define SPARE_OF_STRANGERS (SPARE / 2)
 
 /* Messages that arrived and have no verdict yet, of one worker: records, or NULL. */
 struct pending {
@@ -112,8 +114,8 @@ static struct capture_record *packet_new(struct listener *l, const struct wg_tap
 	/* A handshake that is cut makes nothing readable. */
 	uint32_t snap = handshake ? max(l->snap, (uint32_t)CAPTURE_HANDSHAKE_MAX) : l->snap;
 	size_t kept = p->data ? min(p->len, (size_t)snap) : 0;
-	struct capture_record *r =
-		record_new(l, CAPTURE_PACKET, p->real_ns, kept, handshake ? 0 : SPARE);
+	size_t spare = !handshake ? SPARE : p->peer ? 0 : SPARE_OF_STRANGERS;
+	struct capture_record *r = record_new(l, CAPTURE_PACKET, p->real_ns, kept, spare);
 
 	if (!r)
 		return NULL;
@@ -219,7 +221,7 @@ static void event(void *arg, const struct wg_tap_event *e)
 
 		if (!(l->want & CAPTURE_EVENTS) || (e->peer && !is_peers(l, e->peer)))
 			continue;
-		r = record_new(l, CAPTURE_EVENT, 0, 0, 0);
+		r = record_new(l, CAPTURE_EVENT, 0, 0, e->drop ? SPARE_OF_STRANGERS : 0);
 		if (!r)
 			continue;
 		r->event = (uint16_t)e->event;

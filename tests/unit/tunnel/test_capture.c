@@ -212,9 +212,37 @@ static void come_and_go(void)
 	}
 }
 
+/* Who reads nothing while strangers send: what is this end's own is in the ring all the same. */
+static void strangers(void)
+{
+	const struct request q = {.version = 1, .want = CAPTURE_EVENTS | CAPTURE_HANDSHAKES | CAPTURE_DROPS, .snap = 1000};
+	const struct wg_endpoint from = {.dst = {.family = AF_INET, .port = 4711, .bytes = {192, 0, 2, 9}}};
+	struct wg_initiation msg = {{WG_MESSAGE_INITIATION}};
+	struct ring_reader *ring;
+	uint64_t lost;
+	int socket;
+
+	start();
+	CHECK_EQ(ask(&q, &socket, &ring), 0);
+	for (unsigned i = 0; i < 2000; i++) {
+		CHECK_EQ(wg_device_queue(device, &from, &msg, sizeof(msg)), 0);
+		wg_device_run(device, now(NULL));
+	}
+	lost = ring_lost(ring);
+	CHECK(lost > 1000);
+	for (unsigned i = 0; i < 50; i++)
+		wg_device_tell(device, WG_EVENT_BOUND);
+	CHECK_EQ(ring_lost(ring), lost);
+	CHECK(has_event(ring, WG_EVENT_BOUND));
+	close(socket);
+	stop();
+	ring_reader_free(ring);
+}
+
 int main(void)
 {
 	test_run("bad requests to listen are refused with a reason, and nothing of them stays [listen-bad]", bad);
 	test_run("eight may listen, and whoever leaves makes room [capture-many]", come_and_go);
+	test_run("messages of strangers fill no place that is kept for what is this end's own [capture-strangers]", strangers);
 	return test_done();
 }
