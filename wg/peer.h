@@ -49,7 +49,7 @@ FLAGS_DECLARE(peer_signal, PEER_SIGNAL_LIST);
 struct wg_peer {
 	struct wg_device		*device;	/* [I] */
 	uint8_t				 public_key[WG_KEY_LEN]; /* [I] */
-	uint32_t			 number;		/* [I] 1, 2, ... as they were added to the device; not given twice */
+	uint32_t			 number;		/* [I] 1, 2, ... as they were added to the device; not given twice, nor handed over */
 	struct allowedips_owner		 allowed;	/* [c]; its address is what look-ups return */
 
 	/* What the packet path reads and writes. */
