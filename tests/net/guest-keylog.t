@@ -2,13 +2,14 @@
 # shellcheck disable=SC2015,SC2016,SC2086 # as in lib.sh; programs of the guest
 # tier: full release
 # ginnel keylog --kernel: the keys of the WireGuard of a stock kernel, with which tshark reads what the cable carried.
-# The kernel is initiator and responder, with and without a pre-shared key; of the probe nothing stays.
+# The kernel is initiator and responder, with and without a pre-shared key, and renews a session by its own clock; of the probe
+# nothing stays.
 # shellcheck source=tests/net/lib.sh
 . "${0%/*}/lib.sh"
 # shellcheck source=tests/guest/lib.sh
 . "${0%/*}/../guest/lib.sh"
 guest_image
-lab_enter 400 "$@"
+lab_enter 850 "$@"
 # shellcheck source=tests/guest/pair.sh
 . "${0%/*}/../guest/pair.sh"
 
@@ -78,6 +79,15 @@ capture_end a eth 10.0.0.2
 guest_run 120 'cat keys' >/run/lab/keys
 is "tshark sees every packet in all four sessions [keylog-kernel]" "$(inside /run/lab/keys)" 16
 is "and none without the keys [keylog-kernel]" "$(inside /dev/null)" 0
+# The kernel renews a session by its own clock, two minutes after it began, when it has something to send.
+capture a eth udp -s 0
+ok "another session of the kernel's [keylog-kernel-rekey]" meet guest
+ok "in which it sends for more than two minutes [keylog-kernel-rekey]" \
+	guest_run 300 'ping -n -q -i 5 -c 26 -W 20 192.168.241.1'
+ok "it is renewed by its timer, and there are the keys of both [keylog-kernel-rekey]" within 60 blocks 6
+capture_end a eth 10.0.0.2
+guest_run 120 'cat keys' >/run/lab/keys
+is "tshark sees every packet, before and after [keylog-kernel-rekey]" "$(inside /run/lab/keys)" 56
 is "the file is for its owner only [keylog-private]" "$(guest_run 120 'stat -c %a keys')" 600
 end
 is "a signal ends it, and nothing is left [keylog-kernel-gone]" "$(traces)" ""
@@ -91,7 +101,7 @@ guest_run 120 'kill -KILL $(<pid)'
 ok "one that was killed leaves its probe [keylog-kernel-gone]" test "$(traces)"
 begin
 ok "which the next one takes the place of [keylog-kernel-gone]" meet guest
-ok "and it works [keylog-kernel-gone]" within 60 blocks 5
+ok "and it works [keylog-kernel-gone]" within 60 blocks 7
 capture_end a eth 10.0.0.2
 guest_run 120 'cat keys' >/run/lab/keys
 is "as the first did [keylog-kernel-gone]" "$(inside /run/lab/keys)" 4
