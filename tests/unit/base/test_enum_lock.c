@@ -92,7 +92,7 @@ static void all_declared(void)
 
 static void well_formed(void)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-+";
 
 	for (size_t t = 0; t < cli_n_types; t++) {
 		const struct enum_type *type = cli_types[t].type;
