@@ -6,6 +6,11 @@
 #include <sys/time.h>
 #include <sys/un.h>
 
+static unsigned patience(const struct ctl_client *c)
+{
+	return c->patience_s ? c->patience_s : CTL_CLIENT_TIMEOUT_S;
+}
+
 static int say_connect(int r, const char *dir, const char *name, struct buf *why)
 {
 	switch (-r) {
@@ -27,7 +32,7 @@ static int say_connect(int r, const char *dir, const char *name, struct buf *why
 
 int ctl_client_connect_in(struct ctl_client *c, const char *dir, const char *name, struct buf *why)
 {
-	const struct timeval limit = {.tv_sec = CTL_CLIENT_TIMEOUT_S};
+	const struct timeval limit = {.tv_sec = patience(c)};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int n;
 
@@ -71,8 +76,8 @@ static int say_lost(const struct ctl_client *c, int r, struct buf *why)
 		buf_printf(why, "the ginnel-wg of %s ended, or closed the connection", c->name);
 		break;
 	case EAGAIN:
-		buf_printf(why, "the ginnel-wg of %s has not answered for %d s", c->name,
-			CTL_CLIENT_TIMEOUT_S);
+		buf_printf(why, "the ginnel-wg of %s has not answered for %u s", c->name,
+			patience(c));
 		return -ETIMEDOUT;
 	case EPROTONOSUPPORT:
 		buf_printf(why,

@@ -4,6 +4,9 @@
 
 #include <errno.h>
 
+#define ANSWER_NS (CTL_CLIENT_TIMEOUT_S * UINT64_C(1000000000)) /* for all of it */
+#define PATIENCE_S 2 /* with one of many, whose silence must not hide the others */
+
 void stats_done(struct stats *s)
 {
 	free(s->pieces);
@@ -256,6 +259,7 @@ static const struct {
 
 static int ask(struct ctl_client *c, enum ctl_message request, struct stats *s, struct buf *why)
 {
+	uint64_t until_ns = clock_ns(CLOCK_MONOTONIC) + ANSWER_NS;
 	int r = ctl_client_request(c, request, why);
 	struct rd fields;
 	uint16_t type;
@@ -266,6 +270,10 @@ static int ask(struct ctl_client *c, enum ctl_message request, struct stats *s, 
 				r = takes[i].take(s, fields);
 		if (r == -ENOMEM)
 			buf_puts(why, "out of memory");
+		if (r >= 0 && clock_ns(CLOCK_MONOTONIC) > until_ns) {
+			buf_printf(why, "the ginnel-wg of %s answers on and on", c->name);
+			r = -ETIMEDOUT;
+		}
 	}
 	return r;
 }
@@ -306,8 +314,10 @@ static int collect_one(void *arg, const char *name)
 	struct collecting *to = arg;
 	struct stats s;
 	struct stats *at;
-	int r = ctl_client_connect(&c, name, &why);
+	int r;
 
+	c.patience_s = to->missing_ok ? PATIENCE_S : 0;
+	r = ctl_client_connect(&c, name, &why);
 	if (r >= 0)
 		r = stats_ask(&c, &s, &why);
 	if (r < 0) {

@@ -6,8 +6,10 @@ import re
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lab  # noqa: E402
@@ -82,6 +84,30 @@ def curl(*args):
     return lab.run(["curl", "-sS", "-m", str(lab.PATIENCE), *args])
 
 
+class Endless:
+    """A control channel on which one request has one more frame every second, for ever."""
+
+    def __enter__(self):
+        self.s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.s.bind("/run/ginnel/endless.ctl")
+        self.s.listen()
+        self.thread = lab.in_thread(self.run)
+
+    def run(self):
+        try:
+            c, _ = self.s.accept()
+            while True:
+                c.send(struct.pack("!BBH", 1, 0, 0x8006))
+                time.sleep(1)
+        except OSError:
+            pass
+
+    def __exit__(self, *_):
+        self.s.shutdown(socket.SHUT_RDWR)
+        os.unlink("/run/ginnel/endless.ctl")
+        self.thread.join(lab.PATIENCE)
+
+
 def values(text, name):
     return {re.sub(r"^[^{]*", "", k): float(v) for k, v in
             (x.rsplit(" ", 1) for x in text.splitlines() if x.startswith(name + "{"))}
@@ -127,6 +153,7 @@ def test():
         ok(p.returncode and len(p.stderr.splitlines()) == 1, "%r is no place to listen on [metrics-http]" % where, p)
 
     e = Exporter("127.0.0.1:9586")
+    e.ask(b"GET / HTTP/1.1\r\n\r\n")  # it listens before it serves
     with open("/proc/%d/status" % e.p.pid) as f:
         status = dict(x.split(":", 1) for x in f)
     same(status["NoNewPrivs"].strip(), "1", "it gives up privileges for good [metrics-box]")
@@ -162,6 +189,9 @@ def test():
     ok(got[9:12] == "200" and "interface=" not in got, "without a tunnel it serves no samples [metrics-http]", got)
     d = Daemon("a", "wg1")
     ok(lab.wait_for(lambda: 'ginnel_up{interface="wg1"}' in e.ask(b"GET /metrics HTTP/1.1\r\n\r\n")), "and those of one that came later [metrics-http]")
+    with Endless():
+        got = e.ask(b"GET /metrics HTTP/1.1\r\n\r\n")
+        ok('ginnel_up{interface="wg1"}' in got and "endless" not in got, "one that answers for ever hides no other [metrics-others]", got[:500])
     same(e.stop(), 0, "it ends as it should [metrics-http]")
 
 
