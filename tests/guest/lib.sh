@@ -44,7 +44,7 @@ guest_boot()
 	ip netns exec "$ns" qemu-system-x86_64 -accel tcg -cpu "$GUEST_CPU" -smp "$cpus" -m 640 -no-reboot \
 		-nodefaults -no-user-config -display none -sandbox on,obsolete=deny,spawn=deny,resourcecontrol=deny \
 		-kernel "$guest_dir/vmlinuz" -initrd "$guest_dir/image" \
-		-append "console=ttyS0 quiet panic=-1 rdinit=/lib/systemd/systemd net.ifnames=0 mitigations=off" \
+		-append "console=ttyS0 quiet panic=-1 rdinit=/lib/systemd/systemd net.ifnames=0 mitigations=off no_timer_check" \
 		-serial "file:$dir/console" -device virtio-rng-pci \
 		-netdev "tap,id=net,ifname=$dev,script=no,downscript=no" \
 		-device virtio-net-pci,netdev=net,romfile= \
