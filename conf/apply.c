@@ -7,6 +7,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 
 #define REQUEST_MAX ((size_t)64 << 20)
 #define VALID_MARK "/proc/sys/net/ipv4/conf/all/src_valid_mark"
@@ -251,15 +255,46 @@ int apply(const char *name, const struct conf_file *file)
 	return r < 0 ? r : apply_to_kernel(name, file, mark_before);
 }
 
+static void lock_path(const char *name, char ret[PATH_MAX])
+{
+	snprintf(ret, PATH_MAX, "%s/%s.lock", ENDPOINTS_DIR, name);
+}
+
+int apply_lock(const char *name)
+{
+	cleanup(close_fd) int fd = -1;
+	char path[PATH_MAX];
+	struct stat st;
+	int ret;
+
+	lock_path(name, path);
+	/* Not created where it is there: in a sticky directory the kernel may not like that. */
+	fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	/* Nobody else's: whoever may open it could keep us waiting for ever. */
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid())
+		return -1;
+	while (flock(fd, LOCK_EX) < 0)
+		if (errno != EINTR)
+			return -1;
+	ret = fd;
+	fd = -1;
+	return ret;
+}
+
 int apply_down(const char *name, const struct conf_file *file)
 {
 	cleanup(net_closep) struct net *n = NULL;
+	char path[PATH_MAX];
 	uint32_t mark = file && mark_of(file) ? mark_of(file) : APPLY_TABLE_DEFAULT;
 	int r = net_open(name, &n), v6;
 
 	if (r == -ENODEV)
 		r = net_open(NULL, &n);
 	endpoints_remove(name);
+	lock_path(name, path);
+	unlink(path);
 	if (r == 0) {
 		r = net_set_rules(n, AF_INET, mark, false);
 		v6 = net_set_rules(n, AF_INET6, mark, false);

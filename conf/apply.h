@@ -11,7 +11,8 @@
 
 /*
  * apply(name, file): tell the daemon and the kernel what differs.  What fails is told in the log,
- * and the rest is done all the same; 0, or negative when something has failed.
+ * and the rest is done all the same; 0, or negative when something has failed.  That endpoints
+ * cannot be remembered is told only.
  */
 int apply(const char *name, const struct conf_file *file);
 
@@ -22,6 +23,13 @@ int apply(const char *name, const struct conf_file *file);
  */
 int apply_daemon(const char *name, const struct conf_file *file, const struct endpoint_rows *remembered,
 	uint32_t *ret_mark);
+
+/*
+ * apply_lock(name): wait until nobody else applies a file to the tunnel, from before the file is
+ * read: who comes last has the newest.  What to close when it is done; -1: there can be no lock,
+ * which stops nobody.
+ */
+int apply_lock(const char *name);
 
 /*
  * apply_down(name, file): take away what does not go with the interface.  ${file} may be NULL: the

@@ -115,9 +115,13 @@ static void open_log(const struct tunnel *t)
 static int run_apply(const struct cmd_call *call, void *into)
 {
 	cleanup(conf_freep) struct conf_file *c = NULL;
+	cleanup(close_fd) int lock = -1;
 	struct tunnel t;
 
-	if (find_tunnel(call, into, &t) < 0 || load(&t, into, &c) < 0)
+	if (find_tunnel(call, into, &t) < 0)
+		return 1;
+	lock = apply_lock(t.name);
+	if (load(&t, into, &c) < 0)
 		return 1;
 	open_log(&t);
 	return apply(t.name, c) < 0;

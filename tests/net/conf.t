@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """A tunnel as its file says: ginnel-conf.  Host b has the file, host a is its peer; the script is the router between."""
+import fcntl
 import os
 import subprocess
 import sys
@@ -32,6 +33,11 @@ def conf(*args):
     p = lab.run([CONF, *args], "b", check=False)
     said.append(p.stdout)
     return p.returncode, p.stdout
+
+
+def start(*args):
+    """The same, without waiting for its end."""
+    return subprocess.Popen(["ip", "netns", "exec", "b", CONF, *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def ping(to="192.168.241.1"):
@@ -188,6 +194,22 @@ def main():
     conf("down", FILE)
     same((b("rule show"), b("-6 rule show")), rules, "taken down, its rules are gone [conf-down]")
 
+    # --- two at once
+    write(head, peer)
+    conf("apply", FILE)
+    lock = os.open("/run/ginnel/wg2.lock", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    waits = lambda: [x for x in open("/proc/locks") if "-> FLOCK" in x and x.split()[6].endswith(":%d" % os.fstat(lock).st_ino)]  # noqa: E731
+    late = start("apply", FILE)
+    ok(wait_for(lambda: waits() or late.poll() is not None) and late.poll() is None, "who comes while another applies a file waits [conf-once]")
+    write(head, peer, third)
+    os.close(lock)
+    ok("added=1" in late.communicate()[0] and late.returncode == 0, "and then has the file as it is by then [conf-once]")
+    for x in (whole, peer, whole, peer):
+        write(head, x)
+        several = [start("apply", FILE) for _ in range(4)]
+        same([(p.communicate()[0].count("\n"), p.returncode) for p in several], [(1, 0)] * 4, "of four at once none is in another's way [conf-once]")
+
     # --- no room for the memory of endpoints
     for what, options in (("be made", "nr_inodes=1"), ("be written", "size=4k")):
         lab.run("mount -t tmpfs -o mode=755,%s full /run/ginnel" % options)
@@ -197,7 +219,7 @@ def main():
         write(head, peer)
         b("addr flush dev wg2")
         status, out = conf("apply", FILE)
-        left = os.listdir("/run/ginnel")
+        left = [x for x in os.listdir("/run/ginnel") if x != "wg2.lock"]
         lab.run("umount /run/ginnel")
         ok(status == 0 and "wg2.endpoints: No space left" in out, "that it cannot %s is told [conf-full]" % what, status, out)
         same((ping(), left in ([], ["full"])), (0, True), "and everything else is applied, and nothing half left behind [conf-full]")
