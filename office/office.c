@@ -24,6 +24,14 @@ static int compare_names(const void *a, const void *b)
 	return strcmp((*x)->name, (*y)->name);
 }
 
+static int compare_lans(const void *a, const void *b)
+{
+	const struct member *const *x = a, *const *y = b;
+	int r = memcmp((*x)->lan.bytes, (*y)->lan.bytes, sizeof((*x)->lan.bytes));
+
+	return r ? r : (int)(*x)->lan.bits - (int)(*y)->lan.bits;
+}
+
 int office_index(struct office *o)
 {
 	free(o->by_name);
@@ -44,6 +52,7 @@ int office_index(struct office *o)
 			o->hub = m;
 	}
 	qsort(o->by_name, o->n_by_name, sizeof(*o->by_name), compare_names);
+	qsort(o->nodes, o->n_nodes, sizeof(*o->nodes), compare_lans);
 	return 0;
 }
 

@@ -105,7 +105,7 @@ struct office {
 	/* Made by office_index(), of those who are not gone; NULL before. */
 	const struct member	**by_name;
 	size_t			 n_by_name;
-	const struct member	**nodes;	/* in the order of ${members} */
+	const struct member	**nodes;	/* in the order of their LANs */
 	size_t			 n_nodes;
 	const struct member	*hub;		/* the first one, or NULL */
 };

@@ -19,22 +19,12 @@ void plan_free(struct plan *p)
 	free(p);
 }
 
-/* By table, and in it by destination: as people read them, 10.0.0.0/8 before 192.168.0.0/16. */
-static int compare_prefixes(const void *a, const void *b)
+/* By destination, as people read them: 10.0.0.0/8 before 192.168.0.0/16. */
+static bool comes_before(const struct prefix *a, const struct prefix *b)
 {
-	const struct prefix *x = a, *y = b;
-	int r = memcmp(x->bytes, y->bytes, sizeof(x->bytes));
+	int r = memcmp(a->bytes, b->bytes, sizeof(a->bytes));
 
-	return r ? r : (int)x->bits - (int)y->bits;
-}
-
-static int compare_routes(const void *a, const void *b)
-{
-	const struct plan_route *x = a, *y = b;
-
-	if (x->table != y->table)
-		return x->table < y->table ? -1 : 1;
-	return compare_prefixes(&x->to, &y->to);
+	return r ? r < 0 : a->bits < b->bits;
 }
 
 static struct plan_peer *add_peer(struct plan *p, const struct member *m, size_t n_allowed)
@@ -49,15 +39,23 @@ static struct plan_peer *add_peer(struct plan *p, const struct member *m, size_t
 	return peer;
 }
 
+/* At its place: what is added in order costs nothing, and LANs come so. */
 static void allow(struct plan_peer *peer, const struct prefix *p)
 {
-	peer->allowed[peer->n_allowed++] = *p;
+	size_t i = peer->n_allowed++;
+
+	for (; i && comes_before(p, &peer->allowed[i - 1]); i--)
+		peer->allowed[i] = peer->allowed[i - 1];
+	peer->allowed[i] = *p;
 }
 
 static void add_route(struct plan *p, const struct prefix *to, const struct member *because)
 {
-	p->routes[p->n_routes++] = (struct plan_route){.to = *to, .out = PLAN_OUT_TUNNEL, .table = TABLE_MAIN,
-		.because = because};
+	size_t i = p->n_routes++;
+
+	for (; i && comes_before(to, &p->routes[i - 1].to); i--)
+		p->routes[i] = p->routes[i - 1];
+	p->routes[i] = (struct plan_route){.to = *to, .out = PLAN_OUT_TUNNEL, .table = TABLE_MAIN, .because = because};
 }
 
 /* To everybody at an address of its own, and to the LAN of a node. */
@@ -82,10 +80,8 @@ static int plan_hub(struct plan *p)
 		if (!peer)
 			return -ENOMEM;
 		allow(peer, &m->address);
-		if (m->kind != MEMBER_NODE)
-			continue;
-		allow(peer, &m->lan);
-		qsort(peer->allowed, peer->n_allowed, sizeof(*peer->allowed), compare_prefixes);
+		if (m->kind == MEMBER_NODE)
+			allow(peer, &m->lan);
 	}
 	return 0;
 }
@@ -104,11 +100,10 @@ static int plan_spoke(struct plan *p)
 		return -ENOMEM;
 	peer->has_endpoint = true;
 	peer->keepalive_s = PLAN_KEEPALIVE_S;
-	allow(peer, &o->net);
 	for (size_t i = 0; i < o->n_nodes; i++)
 		if (o->nodes[i] != p->self)
 			allow(peer, &o->nodes[i]->lan);
-	qsort(peer->allowed, peer->n_allowed, sizeof(*peer->allowed), compare_prefixes);
+	allow(peer, &o->net);
 	return 0;
 }
 
@@ -123,6 +118,7 @@ static void plan_return(struct plan *p)
 	p->gateway_back = p->mode == RETURN_ROUTE_GW;
 	if (!p->gateway_back)
 		return;
+	/* Another table, and a greater one: behind the others. */
 	p->routes[p->n_routes++] = (struct plan_route){.to = m->lan, .out = PLAN_OUT_LAN, .via_gateway = true,
 		.table = PLAN_TABLE, .because = m};
 	if (m->gateway.family)
@@ -137,13 +133,12 @@ static int plan_routes(struct plan *p)
 	p->routes = calloc(o->n_nodes + 3, sizeof(*p->routes));
 	if (!p->routes)
 		return -ENOMEM;
-	add_route(p, &o->net, o->hub ? o->hub : p->self);
 	for (size_t i = 0; i < o->n_nodes; i++)
 		if (o->nodes[i] != p->self)
 			add_route(p, &o->nodes[i]->lan, o->nodes[i]);
+	add_route(p, &o->net, o->hub ? o->hub : p->self);
 	if (p->self->kind == MEMBER_NODE)
 		plan_return(p);
-	qsort(p->routes, p->n_routes, sizeof(*p->routes), compare_routes);
 	return 0;
 }
 

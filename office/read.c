@@ -276,7 +276,9 @@ static struct member *new_member(struct reader *r, size_t *room)
 /* The word behind the name is no kind: what was meant? */
 static void refuse_kind(struct reader *r, const struct token *name, const struct token *kind)
 {
-	struct suggest near = suggest_for(kind->at, kind->len), near_top = suggest_for(name->at, name->len);
+	bool suggesting = reader_may_suggest(r);
+	struct suggest near = suggest_for(kind->at, suggesting ? kind->len : 0),
+		       near_top = suggest_for(name->at, suggesting ? name->len : 0);
 	cleanup(buf_done) struct buf hint = buf_of_max(256);
 
 	enum_each (&member_kind_enum, m)

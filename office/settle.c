@@ -150,7 +150,7 @@ static void settle_member(struct settling *s, const struct member *from)
 		m->endpoint.port = o->port;
 }
 
-static int settle_members(struct settling *s)
+static void settle_members(struct settling *s)
 {
 	struct office *o = s->o;
 
@@ -163,6 +163,40 @@ static int settle_members(struct settling *s)
 	for (size_t i = 0; i < s->file->n_members; i++)
 		if (!s->file->members[i].gone)
 			settle_member(s, &s->file->members[i]);
+}
+
+static int by_address_said_first(const void *a, const void *b)
+{
+	const struct member *const *x = a, *const *y = b;
+	int r = prefix_compare(&(*x)->address, &(*y)->address);
+
+	return r ? r : ((*x)->column.address == 0) - ((*y)->column.address == 0);
+}
+
+/* An address that the file says now and the lock gave to somebody who says none: neither may lose it silently. */
+static int find_taken(struct settling *s)
+{
+	struct office *o = s->o;
+	cleanup(free_ptr) const struct member **all = calloc(o->n_members + 1, sizeof(*all));
+	size_t n = 0;
+
+	if (!all)
+		return -ENOMEM;
+	for (size_t i = 0; i < o->n_members; i++)
+		if (o->members[i].address.family)
+			all[n++] = &o->members[i];
+	qsort(all, n, sizeof(*all), by_address_said_first);
+	for (size_t i = 1; i < n; i++) {
+		const struct member *says = all[i - 1], *has = all[i], *old;
+		cleanup(buf_done) struct buf text = buf_of_max(512);
+
+		if (prefix_compare(&says->address, &has->address) != 0 || !says->column.address || has->column.address)
+			continue;
+		old = find_old(s, has->name);
+		buf_printf(&text, "%s: this address is %s's, as %s:%u has it: take another, or say one for %s", says->name,
+			has->name, s->lock_name, old ? old->place.line : 0, has->name);
+		complain(s, (struct place){says->place.line, says->column.address}, buf_str(&text));
+	}
 	return 0;
 }
 
@@ -328,7 +362,8 @@ int settle(const struct office *file, const char *name, const struct office *loc
 	if (r < 0)
 		return r;
 	settle_prefixes(&s);
-	r = settle_members(&s);
+	settle_members(&s);
+	r = find_taken(&s);
 	if (!r)
 		r = keep_gone(&s);
 	if (!r)

@@ -127,10 +127,10 @@ static void many(void)
 
 int main(void)
 {
-	test_run("what contradicts something else is refused, with both lines", errors);
-	test_run("a key that two members have is refused, but for members that are gone", keys);
-	test_run("what will not go well is warned of, with its line", warnings);
+	test_run("what contradicts something else is refused, with both lines [check-clash]", errors);
+	test_run("a key that two members have is refused, but for members that are gone [check-clash]", keys);
+	test_run("what will not go well is warned of, with its line [check-warns]", warnings);
 	test_run("the network of the README is sound", good_network);
-	test_run("errors are no more than lines, and bounded", many);
+	test_run("errors are no more than lines, and bounded [office-errors]", many);
 	return test_done();
 }

@@ -128,8 +128,8 @@ static void learnt(void)
 
 int main(void)
 {
-	test_run("each member of the README's network has the peers and routes that it needs", seven_lines);
-	test_run("each return mode of a node has its routes and filters", return_modes);
-	test_run("what a probe found is used until it is asked again", learnt);
+	test_run("each member of the README's network has the peers and routes that it needs [plan-peers]", seven_lines);
+	test_run("each return mode of a node has its routes and filters [plan-return]", return_modes);
+	test_run("what a probe found is used until it is asked again [plan-return]", learnt);
 	return test_done();
 }

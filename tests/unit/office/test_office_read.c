@@ -152,9 +152,9 @@ static void errors(void)
 
 int main(void)
 {
-	test_run("the network of the README is read", seven_lines);
-	test_run("every word that people write is read", every_word);
-	test_run("every word of a lock is read, and its members are in the order of their ids", lock_words);
-	test_run("what is wrong is said with file, line and column, and with what was meant", errors);
+	test_run("the network of the README is read [office-read]", seven_lines);
+	test_run("every word that people write is read [office-read]", every_word);
+	test_run("every word of a lock is read, and its members are in the order of their ids [office-lock]", lock_words);
+	test_run("what is wrong is said with file, line and column, and with what was meant [office-errors]", errors);
 	return test_done();
 }

@@ -166,6 +166,16 @@ static void nothing_left(void)
 	}
 }
 
+static void taken(void)
+{
+	cleanup(office_freep) struct office *lock = settle_text("z hub z\ne person\nf person\n", NULL),
+				   *file = read_text(DIALECT_FILE, "z hub z\nf person\ng person 10.70.0.2\ne person\n"), *o = NULL;
+	cleanup(buf_done) struct buf said = buf_of_max(1 << 16);
+
+	CHECK_EQ(settle(file, "x", lock, "x.lock", &o, &said), -EINVAL);
+	CHECK_STR(buf_str(&said), "x:3:10: g: this address is e's, as x.lock:2 has it: take another, or say one for e\n");
+}
+
 static void last_block(void)
 {
 	cleanup(office_freep) struct office *o = settle_text("net 10.255.0.0/16\nz hub z\na node 192.168.1.0/24\n", NULL),
@@ -201,14 +211,15 @@ static void bundle(void)
 
 int main(void)
 {
-	test_run("what the README's network leaves out is derived", seven_lines);
-	test_run("lines in another order, and more of them, move nothing", shuffled);
-	test_run("who goes leaves a trace, and nobody gets what was theirs", come_and_go);
+	test_run("what the README's network leaves out is derived [office-derive]", seven_lines);
+	test_run("lines in another order, and more of them, move nothing [office-order]", shuffled);
+	test_run("who goes leaves a trace, and nobody gets what was theirs [office-gone]", come_and_go);
 	test_run("a person that becomes a node is a new member at the old address", another_kind);
 	test_run("another net moves everybody, and stays when its line goes", net_changes);
 	test_run("what people no longer say is the default again; what was learnt stays, for that LAN", forgets);
-	test_run("where nothing is left, it is said for whom", nothing_left);
+	test_run("where nothing is left, it is said for whom [office-full]", nothing_left);
+	test_run("an address that the lock gave to one is not taken from him by another's line [office-taken]", taken);
 	test_run("aliases are of a private block beside the net", last_block);
-	test_run("a bundle is what one member needs, and is read back to the same", bundle);
+	test_run("a bundle is what one member needs, and is read back to the same [office-bundle]", bundle);
 	return test_done();
 }
