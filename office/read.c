@@ -56,10 +56,16 @@ static void complain(struct reader *r, unsigned line, unsigned column, const cha
 {
 	if (r->n_errors < OFFICE_ERRORS_MAX)
 		buf_printf(r->errors, "%s:%u:%u: %s\n", r->file, line, column, what);
-	else if (r->n_errors == OFFICE_ERRORS_MAX)
+	else
 		buf_printf(r->errors, "%s:%u:%u: more is wrong: these are the first %d errors\n", r->file, line,
 			column, OFFICE_ERRORS_MAX);
 	r->n_errors++;
+}
+
+/* That there is more was said. */
+static bool is_enough(const struct reader *r)
+{
+	return r->n_errors > OFFICE_ERRORS_MAX;
 }
 
 void reader_complain(struct reader *r, unsigned line, unsigned column, const char *fmt, ...)
@@ -67,6 +73,8 @@ void reader_complain(struct reader *r, unsigned line, unsigned column, const cha
 	char what[1024];
 	va_list args;
 
+	if (is_enough(r))
+		return;
 	va_start(args, fmt);
 	vsnprintf(what, sizeof(what), fmt, args);
 	va_end(args);
@@ -79,6 +87,8 @@ void reader_refuse(struct reader *r, const char *word, const struct token *t, co
 	char what[1024];
 	va_list args;
 
+	if (is_enough(r))
+		return;
 	va_start(args, fmt);
 	vsnprintf(what, sizeof(what), fmt, args);
 	va_end(args);
