@@ -73,6 +73,11 @@ static uint64_t no_changes(void *arg)
 	return changes;
 }
 
+static const char *no_objection(void *arg, pid_t to)
+{
+	return NULL;
+}
+
 static void freeze(void *arg)
 {
 	froze++;
@@ -202,7 +207,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static const uint16_t wanted[FRAMES] = {HANDOVER_FREEZE, HANDOVER_READY, HANDOVER_TAKEN};
 	struct handover_host host = {.now = now, .describe = describe, .config_changes = no_changes, .tunnel_changes = no_changes,
-		.freeze = freeze, .thaw = thaw, .given = given, .identity = IDENTITY};
+		.objection = no_objection, .freeze = freeze, .thaw = thaw, .given = given, .identity = IDENTITY};
 	cleanup(free_ptr) uint8_t *copy = fuzz_copy(data, len);
 	struct rd in = rd_of(copy, len);
 	uint16_t said[FRAMES] = {0};

@@ -615,13 +615,24 @@ static void give_thaw(void *arg)
 	d->deadline_ns = 0;
 }
 
+/* A service manager that does not know the new main process ends it with us: it must be known to listen. */
+static const char *give_objection(void *arg, pid_t to)
+{
+	const struct daemon *d = arg;
+
+	if (d->notify->fd < 0)
+		return NULL;
+	if (to <= 0)
+		return "the service manager cannot be told who follows, which is in another PID namespace: restart the service";
+	if (notify_wait(d->notify, "STATUS=Serving the interface %s", d->name) < 0)
+		return "the service manager cannot be told who follows, for it does not listen: restart the service";
+	return NULL;
+}
+
 static void given(void *arg, pid_t to)
 {
 	struct daemon *d = arg;
-	int r = 0;
-
-	if (d->notify->fd >= 0)
-		r = to > 0 ? notify_wait(d->notify, "MAINPID=%d", (int)to) : -ESRCH;
+	int r = d->notify->fd >= 0 ? notify_wait(d->notify, "MAINPID=%d", (int)to) : 0;
 
 	if (r < 0)
 		log_error("handover: the service manager was not told who follows, and is to start another: %s",
@@ -643,6 +654,7 @@ static int make_give(struct daemon *d, struct ctl_service *ret)
 		.describe = give_describe,
 		.config_changes = give_config_changes,
 		.tunnel_changes = give_tunnel_changes,
+		.objection = give_objection,
 		.freeze = give_freeze,
 		.thaw = give_thaw,
 		.given = given,

@@ -212,8 +212,13 @@ static void freeze(struct handover_give *g)
 {
 	const struct handover_host *h = &g->host;
 	uint64_t frozen_ns;
+	const char *why = h->objection(h->arg, g->to);
 	int r;
 
+	if (why) {
+		abort_it(g, why);
+		return;
+	}
 	if (h->tunnel_changes(h->arg) != g->tunnel_changes) {
 		abort_it(g, "port, sockets or link changed meanwhile, try again");
 		return;

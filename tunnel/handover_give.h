@@ -27,6 +27,8 @@ struct handover_host {
 	/* Numbers that grow with each change of the engine's configuration; of sockets and settings. */
 	uint64_t		(*config_changes)(void *arg);
 	uint64_t		(*tunnel_changes)(void *arg);
+	/* Why that process may not have the tunnel; NULL: it may. */
+	const char		*(*objection)(void *arg, pid_t to);
 	/* Park the workers, run the device, drain its effects; and the way back. */
 	void			(*freeze)(void *arg);
 	void			(*thaw)(void *arg);

@@ -254,13 +254,32 @@ def upgrade():
 
 
 def deaf():
-    """For a manager that does not hear who follows, the service is still the old one."""
+    """A service whose manager cannot be told who follows."""
     later = "/run/lab/ginnel-wg.later"
     os.unlink(NOTIFY)
     manager = Manager()
     old = manager.start("c", "wg3")
     manager.hear("READY=1")
     manager.s.close()
+    status, said = manager.reload("c", "wg3", later, "--upgrade", pid=old.pid)
+    ok(status == 1 and "service manager cannot be told" in said, "one whose manager does not listen is not taken over [upgrade-deaf]", status, said)
+    ok(old.poll() is None and os.path.exists("/run/wireguard/wg3.sock"), "and its daemon goes on as before [upgrade-deaf]", old.poll())
+    old.terminate()
+    same(old.wait(lab.PATIENCE), 0, "and ends as ever")
+    manager.drop("tun")
+
+    # It hears one message, by which the old one sees that it listens, and no more.
+    os.unlink(NOTIFY)
+    manager = Manager()
+    old = manager.start("c", "wg3")
+    manager.hear("READY=1")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.setblocking(False)
+        try:
+            while s.sendto(b"X=1", NOTIFY):
+                pass
+        except BlockingIOError:
+            manager.s.recv(4096)
     status, said = manager.reload("c", "wg3", later, "--upgrade", pid=old.pid)
     same((status, old.wait(lab.PATIENCE)), (0, 1), "one whose manager is not told who follows ends as one that failed, so that another is started "
          "with the interface that is kept [upgrade-deaf]")
