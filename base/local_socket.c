@@ -120,6 +120,8 @@ static int probe(const struct sockaddr_un *address, int type)
 	case ECONNREFUSED:
 	case ENOENT:
 		return 0;
+	case EACCES:
+		return -EPERM;
 	default:
 		return -errno;
 	}

@@ -18,7 +18,8 @@
  * socket on which nobody listens any more is replaced; of several daemons that start at once one
  * wins, by a lock on .lock beside it, which is gone afterwards.
  * 0; -EADDRINUSE: somebody listens there; -EEXIST: what is there is no socket; -EOWNERDEAD: .lock is
- * another user's, whose start was killed or goes on; -ENAMETOOLONG; other negative errno.
+ * another user's, whose start was killed or goes on; -EPERM: the socket is another user's, who may listen
+ * or be dead; -ENAMETOOLONG; other negative errno.
  */
 int local_socket_listen(const char *path, int type, mode_t mode, int *ret_fd);
 

@@ -90,7 +90,7 @@ static const char *daemon_error(int r)
 	case EACCES:
 		return "its socket may not be opened: run this as root, or as who runs the daemon";
 	case EADDRINUSE:
-		return "the port is in use";
+		return "another program has the port: ss -ulpn says which";
 	case EBADMSG:
 		return "the daemon's answer cannot be understood";
 	default:

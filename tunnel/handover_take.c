@@ -202,7 +202,7 @@ static int prepare(struct handover_take *t, const char *unless)
 	int r = connect_to(t);
 
 	if (r == -ENOENT)
-		buf_puts(&t->why, "nobody serves it: start it without --replace");
+		buf_puts(&t->why, "nobody listens on its control channel: start it without --replace, or restart its service");
 	if (r < 0)
 		return r;
 	ctl_begin(&t->frame, CTL_MESSAGE_REPLACE);

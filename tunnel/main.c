@@ -21,6 +21,7 @@
 #define WORKERS_DEFAULT_MAX 8
 #define STACK_BYTES (256u << 10) /* of the control thread: it has buffers of 64 KiB and less there */
 #define OTHERS_LOCK(dir) dir "/.lock is another user's: remove it, if none of theirs is just starting"
+#define OTHERS_SOCKET "it is another user's: end the daemon that they run, or remove the file if there is none"
 #define KEPT_TUN "tun" /* the queues, where the service manager keeps them */
 
 static unsigned default_workers(void)
@@ -133,6 +134,8 @@ static int get_uapi(const struct environment *env, const char *name, int *ret)
 	else if (r == -EOWNERDEAD)
 		log_error("cannot listen on %s/%s.sock: %s", UAPI_SOCKET_DIR, name,
 			OTHERS_LOCK(UAPI_SOCKET_DIR));
+	else if (r == -EPERM)
+		log_error("cannot listen on %s/%s.sock: " OTHERS_SOCKET, UAPI_SOCKET_DIR, name);
 	else if (r == -EEXIST)
 		log_error("%s/%s.sock is no socket: take away what is there", UAPI_SOCKET_DIR, name);
 	else if (r < 0)
@@ -152,6 +155,7 @@ static int get_ctl(const char *name)
 		name,
 		r == -EADDRINUSE    ? "another daemon serves it"
 		: r == -EOWNERDEAD ? OTHERS_LOCK(CTL_DIR)
+		: r == -EPERM	    ? OTHERS_SOCKET
 				    : strerror(-r));
 	return -1;
 }

@@ -219,6 +219,26 @@ static void others_lock(void)
 	CHECK(!chmod(dir, 0755) && !chmod(top, 0700));
 }
 
+static void others_socket(void)
+{
+	bool root = geteuid() == 0;
+	int fd, again;
+
+	down();
+	CHECK_EQ(uapi_socket_listen(dir, "wg7", &fd), 0);
+	CHECK(!chmod(top, 0755) && !chmod(dir, 01777) && !chmod(path, root ? 0700 : 0));
+	for (int dead = 0; dead < 2; dead++) {
+		CHECK_EQ(root ? seteuid(65534) : 0, 0);
+		CHECK_EQ(uapi_socket_listen(dir, "wg7", &again), -EPERM);
+		CHECK_EQ(root ? seteuid(0) : 0, 0);
+		CHECK(!access(path, F_OK));
+		if (!dead)
+			close(fd);
+	}
+	unlink(path);
+	CHECK(!chmod(dir, 0755) && !chmod(top, 0700));
+}
+
 static void directory_locked(void)
 {
 	struct stat st;
@@ -602,6 +622,7 @@ int main(void)
 	test_run("a socket that is listened on is in use, a dead one is replaced [uapi-in-use] [uapi-stale-socket]", in_use);
 	test_run("a user who holds a lock on the directory does not stop the start [uapi-dir-lock]", directory_locked);
 	test_run("a lock that another user died with is told apart, and no obstacle to root [uapi-dir-lock]", others_lock);
+	test_run("a socket of another user, living or dead, is left alone and told apart [uapi-others]", others_socket);
 	test_run("who waits for a lock that is taken away waits for the next one [uapi-dir-lock]", lock_taken_away);
 	test_run("of six daemons that start at once, one wins [uapi-in-use]", many_at_once);
 	test_run("the socket is removed at the end, another one's is not [proc-socket-removed]", removed_at_the_end);
