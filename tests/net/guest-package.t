@@ -9,6 +9,29 @@
 # shellcheck source=tests/guest/package.sh
 . "${0%/*}/../guest/package.sh"
 
+# --- what is in the packages
+
+holds() # PACKAGE FILE...: whole paths, or how they begin
+{
+	local list file missing=''
+
+	list=$(dpkg-deb --fsys-tarfile "$(echo "$top/.build/deb/$1"_*.deb)" | tar -t) || return
+	for file in "${@:2}"; do
+		grep -q "^\./$file" <<<"$list" || missing+=" $file"
+	done
+	echo "missing:$missing"
+	[[ ! $missing ]]
+}
+ok "the package has programs, units, user, directories, manuals, completion and the setting for wg-quick [deb-holds]" \
+	holds ginnel-wg usr/bin/ginnel-{wg,conf}$ lib/systemd/system/ginnel-{wg,conf}@.service$ usr/lib/{sysusers,tmpfiles}.d/ginnel-wg.conf$ \
+	usr/share/man/man8/ginnel-{wg,conf}.8.gz$ usr/share/bash-completion/completions/ginnel-{wg,conf}.bash$ \
+	usr/share/doc/ginnel-wg/{OPERATIONS.md,examples/wg-quick-ginnel.conf}
+ok "that of the front has its programs, manuals and completion [deb-holds]" \
+	holds ginnel usr/bin/ginnel{,-lab,-scope}$ usr/share/man/man1/ginnel{,-scope}.1.gz$ usr/share/bash-completion/completions/ginnel{,-scope}.bash$
+id=$(readelf -n /run/lab/later/usr/bin/ginnel-wg | sed -n 's/.*Build ID: //p')
+ok "and that of the symbols those of the very program [deb-holds]" holds ginnel-wg-dbgsym "usr/lib/debug/.build-id/${id:0:2}/${id:2}.debug$"
+ok "lintian finds no fault with them [deb-lintian]" lintian --fail-on error,warning "$top"/.build/deb/*.changes
+
 # --- install, enable
 
 ok "the package is installed [deb-install]" in_guest 'dpkg -i ginnel-wg.deb && getent passwd ginnel-wg && stat -c "%a %U %G" /run/ginnel | grep -x "1775 root ginnel-wg"'
@@ -30,10 +53,18 @@ ok "and is in its box [unit-hardened]" in_guest 'p=$(systemctl show -P MainPID g
 
 # --- a crash under traffic
 
+# in_the_clear: packets of the tunnel's addresses on the cable, and lines of all bytes there that have what the pings carry.
+in_the_clear()
+{
+	local file
+	file=$(capture_file a eth)
+	echo "$(tcpdump -n -r "$file" net 192.168.241.0/24 or net 172.31.0.0/16 2>/dev/null | wc -l) $(grep -a -c ginnelginnel "$file")"
+}
+
 rules=$(in_guest 'ip rule')
 is "rules send there what is not the tunnel's own [unit-default-route]" "$(grep -c -e 'not from all fwmark' -e suppress_prefixlength <<<"$rules")" 2
 before=$(in_guest "$place")
-capture a eth "not arp and not (udp and port 1111)"
+capture a eth "not arp" -s 0
 in_guest 'ping -n -q -i 0.05 -p 67696e6e656c 192.168.241.1 >/root/ping1 2>&1 & ping -n -q -i 0.05 -p 67696e6e656c 172.31.0.1 >/root/ping2 2>&1 &
 	sleep 1; systemctl kill --kill-whom=main --signal=KILL ginnel-wg@wg0; sleep 0.5'
 is "after kill -9 addresses, routes and rules are as before [crash-unit]" "$(in_guest "$place")" "$before"
@@ -47,8 +78,9 @@ is "on the same interface [crash-unit]" "$(in_guest "$place")" "$before"
 ok "and names are watched again [unit-watch]" in_guest 'for i in $(seq 100); do systemctl is-active ginnel-conf@wg0 && exit; sleep 0.2; done; false'
 in_guest 'pkill -x ping; sleep 0.2'
 capture_end a eth 10.0.0.2
-is "nothing of the traffic was on the cable in the clear [crash-unit]" \
-	"$(tcpdump -n -r "$(capture_file a eth)" net 192.168.241.0/24 or net 172.31.0.0/16 2>/dev/null)" ""
+ok "what was on the cable is the tunnel's messages, from before and after [crash-unit]" \
+	test "$(tcpdump -n -r "$(capture_file a eth)" src 10.0.0.2 and udp dst port 1111 2>/dev/null | wc -l)" -ge 20
+is "nothing of the traffic was there in the clear, neither packets nor what they carried [crash-unit]" "$(in_the_clear)" "0 0"
 
 # --- reload
 
@@ -118,11 +150,10 @@ ok "the package is removed [deb-remove]" in_guest 'dpkg -r ginnel-wg'
 is "and with it its rules [deb-remove]" "$(in_guest 'ip rule | grep -c -e "not from all fwmark" -e suppress_prefixlength')" 0
 ok "and with it the running tunnel [deb-remove]" in_guest '! ip link show wg0 && ! pgrep ginnel && [ ! -e /run/wireguard/wg0.sock ]'
 # What the search above looked for: this is how it would have looked.
-capture a eth "not arp and not (udp and port 1111)"
-in_guest 'ping -n -q -c 1 -W 1 192.168.241.1' >/dev/null
+capture a eth "not arp" -s 0
+in_guest 'ping -n -q -c 1 -W 1 -p 67696e6e656c 192.168.241.1' >/dev/null
 capture_end a eth 10.0.0.2
-ok "without the tunnel its traffic is on the cable in the clear, and the search finds it [crash-unit]" \
-	grep -q 192.168.241.1 <(tcpdump -n -r "$(capture_file a eth)" net 192.168.241.0/24 2>/dev/null)
+ok "without the tunnel its traffic is on the cable in the clear, and the search finds both [crash-unit]" grep -x '[1-9][0-9]* [1-9][0-9]*' <(in_the_clear)
 ok "it is purged [deb-purge]" in_guest 'dpkg -P ginnel-wg'
 guest_is "and nothing of it is left but the tunnel's own file [deb-purge]" \
 	'find / -xdev \( -path /proc -o -path /sys -o -path /root -o -path /var/lib/dpkg -o -path /var/log \) -prune -o -iname "*ginnel*" -print
