@@ -87,8 +87,8 @@ void hchacha20(const uint8_t key[32], const uint8_t nonce[16], uint8_t ret[32])
 	uint8_t block[64] = {0};
 	int n;
 
-	crypto_must(EVP_CipherInit_ex2(c, NULL, key, nonce, 1, NULL));
-	crypto_must(EVP_CipherUpdate(c, block, &n, block, sizeof(block)));
+	crypto_must(libcrypto.EVP_CipherInit_ex2(c, NULL, key, nonce, 1, NULL));
+	crypto_must(libcrypto.EVP_CipherUpdate(c, block, &n, block, sizeof(block)));
 	for (int i = 0; i < 16; i += 4) {
 		put_le32(ret + i, get_le32(block + i) - get_le32(constants + i));
 		put_le32(ret + 16 + i, get_le32(block + 48 + i) - get_le32(nonce + i));

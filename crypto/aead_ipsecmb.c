@@ -5,14 +5,14 @@
  * the key.
  */
 #include "crypto/aead_backend.h"
-#include "crypto/hash.h"
+#include "crypto/ipsec_mb.h"
 #include "crypto/libcrypto.h"
+#include "crypto/load.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 
-#include <intel-ipsec-mb.h>
 
 struct ipsecmb {
 	struct aead	 a;
@@ -82,7 +82,8 @@ static bool ipsecmb_open(struct aead *a, const uint8_t key[AEAD_KEY_LEN],
 	bool ok;
 
 	run(a, IMB_DIR_DECRYPT, key, nonce, aad, aad_len, src, len, dst, computed);
-	ok = equal_const(computed, tag, AEAD_TAG_LEN);
+	/* As equal_const(), which would look once more whether it is loaded. */
+	ok = libcrypto.CRYPTO_memcmp(computed, tag, AEAD_TAG_LEN) == 0;
 	/* The right tag of a refused message is a forgery ready for use. */
 	explicit_bzero(computed, sizeof(computed));
 	return ok;
@@ -115,12 +116,12 @@ static const struct aead_ops ipsecmb_ops = {
 static const struct architecture {
 	const char	*name;
 	IMB_ARCH	 arch;
-	void		(*init)(IMB_MGR *mgr);
+	void		(**init)(IMB_MGR *mgr);
 	bool		 pad_key;
 } architectures[] = {
-	{"avx512", IMB_ARCH_AVX512, init_mb_mgr_avx512, false},
-	{"avx2", IMB_ARCH_AVX2, init_mb_mgr_avx2, true},
-	{"avx", IMB_ARCH_AVX, init_mb_mgr_avx, false},
+	{"avx512", IMB_ARCH_AVX512, &ipsec_mb.init_mb_mgr_avx512, false},
+	{"avx2", IMB_ARCH_AVX2, &ipsec_mb.init_mb_mgr_avx2, true},
+	{"avx", IMB_ARCH_AVX, &ipsec_mb.init_mb_mgr_avx, false},
 };
 
 /*
@@ -137,15 +138,17 @@ static pthread_mutex_t fulls_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static int full_make(const struct architecture *named, struct full *ret)
 {
-	IMB_MGR *mgr = alloc_mb_mgr(0);
 	IMB_ARCH best = IMB_ARCH_NONE;
+	IMB_MGR *mgr;
 
+	crypto_need();
+	mgr = ipsec_mb.alloc_mb_mgr(0);
 	if (!mgr)
 		return -ENOMEM;
 	if (named)
-		named->init(mgr);
+		(*named->init)(mgr);
 	else
-		init_mb_mgr_auto(mgr, &best);
+		ipsec_mb.init_mb_mgr_auto(mgr, &best);
 	for (size_t i = 0; !named && i < array_size(architectures); i++)
 		if (architectures[i].arch == best)
 			named = &architectures[i];
@@ -153,8 +156,8 @@ static int full_make(const struct architecture *named, struct full *ret)
 	 * A build of the library that leaves keys in registers and on the stack is not good enough
 	 * either.
 	 */
-	if (!named || imb_get_errno(mgr) || !(mgr->features & IMB_FEATURE_SAFE_DATA)) {
-		free_mb_mgr(mgr);
+	if (!named || ipsec_mb.imb_get_errno(mgr) || !(mgr->features & IMB_FEATURE_SAFE_DATA)) {
+		ipsec_mb.free_mb_mgr(mgr);
 		return -ENOTSUP;
 	}
 	*ret = (struct full){.mgr = mgr, .chosen = named};
@@ -205,7 +208,7 @@ int aead_ipsecmb_new(const char *architecture, struct aead **ret)
 	}
 	memcpy(i->mgr, full.mgr, head_len(full.mgr));
 	i->pad_key = full.chosen->pad_key;
-	snprintf(i->a.description, sizeof(i->a.description), "ipsec-mb %s %s", imb_get_version_str(),
+	snprintf(i->a.description, sizeof(i->a.description), "ipsec-mb %s %s", ipsec_mb.imb_get_version_str(),
 		full.chosen->name);
 	*ret = &i->a;
 	return 0;

@@ -41,7 +41,7 @@ static void openssl_free(struct aead *a)
 {
 	struct openssl *o = container_of(a, struct openssl, a);
 
-	EVP_CIPHER_CTX_free(o->ctx);	/* wipes the key */
+	libcrypto.EVP_CIPHER_CTX_free(o->ctx);	/* wipes the key */
 	free(o);
 }
 
@@ -54,20 +54,19 @@ static const struct aead_ops openssl_ops = {
 
 int aead_openssl_new(struct aead **ret)
 {
+	const EVP_CIPHER *cipher = crypto_ciphers()->chacha20_poly1305;
 	struct openssl *o = calloc(1, sizeof(*o));
 
 	if (!o)
 		return -ENOMEM;
 	o->a.ops = &openssl_ops;
-	o->ctx = EVP_CIPHER_CTX_new();
-	if (!o->ctx ||
-		EVP_CipherInit_ex2(
-			o->ctx, crypto_ciphers()->chacha20_poly1305, NULL, NULL, 1, NULL) <= 0) {
+	o->ctx = libcrypto.EVP_CIPHER_CTX_new();
+	if (!o->ctx || libcrypto.EVP_CipherInit_ex2(o->ctx, cipher, NULL, NULL, 1, NULL) <= 0) {
 		openssl_free(&o->a);
 		return -ENOMEM;
 	}
 	snprintf(o->a.description, sizeof(o->a.description), "openssl %s",
-		OpenSSL_version(OPENSSL_VERSION_STRING));
+		libcrypto.OpenSSL_version(OPENSSL_VERSION_STRING));
 	*ret = &o->a;
 	return 0;
 }

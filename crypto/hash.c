@@ -1,8 +1,8 @@
 #include "crypto/hash.h"
 #include "crypto/libcrypto.h"
+#include "crypto/load.h"
 
 #include <openssl/core_names.h>
-#include <openssl/params.h>
 
 #define BLOCK_LEN 64
 
@@ -10,11 +10,11 @@ void hash_parts(uint8_t ret[HASH_LEN], const struct hash_part parts[], size_t n)
 {
 	EVP_MD_CTX *md = crypto_scratch()->md;
 
-	crypto_must(EVP_DigestInit_ex2(md, crypto_algorithms()->blake2s, NULL));
+	crypto_must(libcrypto.EVP_DigestInit_ex2(md, crypto_algorithms()->blake2s, NULL));
 	for (size_t i = 0; i < n; i++)
 		if (parts[i].len)
-			crypto_must(EVP_DigestUpdate(md, parts[i].data, parts[i].len));
-	crypto_must(EVP_DigestFinal_ex(md, ret, NULL));	/* wipes the state */
+			crypto_must(libcrypto.EVP_DigestUpdate(md, parts[i].data, parts[i].len));
+	crypto_must(libcrypto.EVP_DigestFinal_ex(md, ret, NULL));	/* wipes the state */
 }
 
 void hash2(uint8_t ret[HASH_LEN], const void *a, size_t a_len, const void *b, size_t b_len)
@@ -26,21 +26,21 @@ void mac(void *ret, size_t ret_len, const void *key, size_t key_len, const void 
 {
 	EVP_MAC_CTX *m = crypto_scratch()->mac;
 	OSSL_PARAM size[] = {
-		OSSL_PARAM_construct_size_t(OSSL_MAC_PARAM_SIZE, &ret_len),
-		OSSL_PARAM_construct_end(),
+		libcrypto.OSSL_PARAM_construct_size_t(OSSL_MAC_PARAM_SIZE, &ret_len),
+		libcrypto.OSSL_PARAM_construct_end(),
 	};
 	uint8_t no_key[HASH_LEN] = {0};
 	OSSL_PARAM forget[] = {
-		OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, no_key, sizeof(no_key)),
-		OSSL_PARAM_construct_end(),
+		libcrypto.OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, no_key, sizeof(no_key)),
+		libcrypto.OSSL_PARAM_construct_end(),
 	};
 	size_t n;
 
-	crypto_must(EVP_MAC_init(m, key, key_len, size));
-	crypto_must(EVP_MAC_update(m, data, len));
-	crypto_must(EVP_MAC_final(m, ret, &n, ret_len));
+	crypto_must(libcrypto.EVP_MAC_init(m, key, key_len, size));
+	crypto_must(libcrypto.EVP_MAC_update(m, data, len));
+	crypto_must(libcrypto.EVP_MAC_final(m, ret, &n, ret_len));
 	/* libcrypto wipes the state by itself, but keeps the key for a next message. */
-	crypto_must(EVP_MAC_CTX_set_params(m, forget));
+	crypto_must(libcrypto.EVP_MAC_CTX_set_params(m, forget));
 }
 
 /*
@@ -101,7 +101,8 @@ void kdf(const uint8_t ck[HASH_LEN], const void *input, size_t len, uint8_t *ret
 
 bool equal_const(const void *a, const void *b, size_t len)
 {
-	return CRYPTO_memcmp(a, b, len) == 0;
+	crypto_need();
+	return libcrypto.CRYPTO_memcmp(a, b, len) == 0;
 }
 
 bool is_zero_const(const void *a, size_t len)

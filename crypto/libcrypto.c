@@ -1,4 +1,5 @@
 #include "crypto/libcrypto.h"
+#include "crypto/load.h"
 
 #include <limits.h>
 #include <pthread.h>
@@ -23,12 +24,12 @@ static void scratch_free(void *p)
 	struct crypto_scratch *s = p;
 
 	/* Each of these wipes what it frees. */
-	EVP_CIPHER_CTX_free(s->chacha20);
-	EVP_CIPHER_CTX_free(s->chacha20_poly1305);
-	EVP_MD_CTX_free(s->md);
-	EVP_MAC_CTX_free(s->mac);
-	EVP_PKEY_free(s->peer);
-	EVP_PKEY_CTX_free(s->from_data);
+	libcrypto.EVP_CIPHER_CTX_free(s->chacha20);
+	libcrypto.EVP_CIPHER_CTX_free(s->chacha20_poly1305);
+	libcrypto.EVP_MD_CTX_free(s->md);
+	libcrypto.EVP_MAC_CTX_free(s->mac);
+	libcrypto.EVP_PKEY_free(s->peer);
+	libcrypto.EVP_PKEY_CTX_free(s->from_data);
 	free(s);
 }
 
@@ -37,10 +38,11 @@ static void fetch(void)
 	struct crypto_algorithms *a = &algorithms;
 
 	/* Once a thread is confined it must not come upon the idea to read a configuration. */
-	if (!OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) ||
-		!(a->lib = OSSL_LIB_CTX_new()) ||
-		!(a->blake2s = EVP_MD_fetch(a->lib, "BLAKE2S-256", NULL)) ||
-		!(a->blake2s_mac = EVP_MAC_fetch(a->lib, "BLAKE2SMAC", NULL)) ||
+	crypto_need();
+	if (!libcrypto.OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) ||
+		!(a->lib = libcrypto.OSSL_LIB_CTX_new()) ||
+		!(a->blake2s = libcrypto.EVP_MD_fetch(a->lib, "BLAKE2S-256", NULL)) ||
+		!(a->blake2s_mac = libcrypto.EVP_MAC_fetch(a->lib, "BLAKE2SMAC", NULL)) ||
 		pthread_key_create(&thread_end, scratch_free))
 		crypto_die("algorithms");
 }
@@ -55,8 +57,8 @@ static void fetch_ciphers(void)
 {
 	OSSL_LIB_CTX *lib = crypto_algorithms()->lib;
 
-	if (!(ciphers.chacha20 = EVP_CIPHER_fetch(lib, "ChaCha20", NULL)) ||
-		!(ciphers.chacha20_poly1305 = EVP_CIPHER_fetch(lib, "ChaCha20-Poly1305", NULL)))
+	if (!(ciphers.chacha20 = libcrypto.EVP_CIPHER_fetch(lib, "ChaCha20", NULL)) ||
+		!(ciphers.chacha20_poly1305 = libcrypto.EVP_CIPHER_fetch(lib, "ChaCha20-Poly1305", NULL)))
 		crypto_die("ciphers");
 }
 
@@ -71,11 +73,11 @@ static struct crypto_scratch *scratch_new(void)
 	const struct crypto_algorithms *a = crypto_algorithms();
 	struct crypto_scratch *s = calloc(1, sizeof(*s));
 
-	if (!s || !(s->md = EVP_MD_CTX_new()) || !(s->mac = EVP_MAC_CTX_new(a->blake2s_mac)) ||
-		!(s->peer = EVP_PKEY_new_raw_public_key_ex(
+	if (!s || !(s->md = libcrypto.EVP_MD_CTX_new()) || !(s->mac = libcrypto.EVP_MAC_CTX_new(a->blake2s_mac)) ||
+		!(s->peer = libcrypto.EVP_PKEY_new_raw_public_key_ex(
 			  a->lib, "X25519", NULL, x25519_base, sizeof(x25519_base))) ||
-		!(s->from_data = EVP_PKEY_CTX_new_from_name(a->lib, "X25519", NULL)) ||
-		EVP_PKEY_fromdata_init(s->from_data) <= 0 ||
+		!(s->from_data = libcrypto.EVP_PKEY_CTX_new_from_name(a->lib, "X25519", NULL)) ||
+		libcrypto.EVP_PKEY_fromdata_init(s->from_data) <= 0 ||
 		pthread_setspecific(thread_end, s))
 		crypto_die("contexts");
 	return s;
@@ -90,10 +92,10 @@ struct crypto_scratch *crypto_scratch(void)
 
 static EVP_CIPHER_CTX *context(EVP_CIPHER_CTX **c, const EVP_CIPHER *cipher)
 {
-	*c = EVP_CIPHER_CTX_new();
+	*c = libcrypto.EVP_CIPHER_CTX_new();
 	if (!*c)
 		crypto_die("contexts");
-	crypto_must(EVP_CipherInit_ex2(*c, cipher, NULL, NULL, 1, NULL));
+	crypto_must(libcrypto.EVP_CipherInit_ex2(*c, cipher, NULL, NULL, 1, NULL));
 	return *c;
 }
 
@@ -119,7 +121,7 @@ static void update(EVP_CIPHER_CTX *c, void *dst, const void *src, size_t len)
 
 	/* libcrypto takes an empty piece for the end of the message. */
 	if (len)
-		crypto_must(EVP_CipherUpdate(c, dst, &n, src, (int)len));
+		crypto_must(libcrypto.EVP_CipherUpdate(c, dst, &n, src, (int)len));
 }
 
 void libcrypto_seal(EVP_CIPHER_CTX *c, const uint8_t key[32], const uint8_t nonce[12],
@@ -130,11 +132,11 @@ void libcrypto_seal(EVP_CIPHER_CTX *c, const uint8_t key[32], const uint8_t nonc
 
 	if (unlikely(len > INT_MAX || aad_len > INT_MAX))
 		crypto_die("message too long");
-	crypto_must(EVP_CipherInit_ex2(c, NULL, key, nonce, 1, NULL));
+	crypto_must(libcrypto.EVP_CipherInit_ex2(c, NULL, key, nonce, 1, NULL));
 	update(c, NULL, aad, aad_len);
 	update(c, dst, src, len);
-	crypto_must(EVP_CipherFinal_ex(c, NULL, &n));
-	crypto_must(EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, 16, ret_tag));
+	crypto_must(libcrypto.EVP_CipherFinal_ex(c, NULL, &n));
+	crypto_must(libcrypto.EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, 16, ret_tag));
 }
 
 bool libcrypto_open(EVP_CIPHER_CTX *c, const uint8_t key[32], const uint8_t nonce[12],
@@ -147,15 +149,15 @@ bool libcrypto_open(EVP_CIPHER_CTX *c, const uint8_t key[32], const uint8_t nonc
 	if (unlikely(len > INT_MAX || aad_len > INT_MAX))
 		crypto_die("message too long");
 	memcpy(wanted, tag, sizeof(wanted));
-	crypto_must(EVP_CipherInit_ex2(c, NULL, key, nonce, 0, NULL));
+	crypto_must(libcrypto.EVP_CipherInit_ex2(c, NULL, key, nonce, 0, NULL));
 	update(c, NULL, aad, aad_len);
 	update(c, dst, src, len);
-	crypto_must(EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, sizeof(wanted), wanted));
+	crypto_must(libcrypto.EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, sizeof(wanted), wanted));
 	/*
 	 * libcrypto never hands out the tag of a decryption; its own comparison takes constant
 	 * time.
 	 */
-	return EVP_CipherFinal_ex(c, NULL, &n) > 0;
+	return libcrypto.EVP_CipherFinal_ex(c, NULL, &n) > 0;
 }
 
 void libcrypto_forget(EVP_CIPHER_CTX *c)
@@ -164,7 +166,7 @@ void libcrypto_forget(EVP_CIPHER_CTX *c)
 	uint8_t block[1] = {0};
 	int n;
 
-	crypto_must(EVP_CipherInit_ex2(c, NULL, zero, zero, 1, NULL));
+	crypto_must(libcrypto.EVP_CipherInit_ex2(c, NULL, zero, zero, 1, NULL));
 	/* One byte draws a block of the zero key's keystream over the one that was buffered. */
-	crypto_must(EVP_CipherUpdate(c, block, &n, block, sizeof(block)));
+	crypto_must(libcrypto.EVP_CipherUpdate(c, block, &n, block, sizeof(block)));
 }

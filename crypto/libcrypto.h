@@ -9,9 +9,62 @@
 #pragma once
 
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 
-#include "base/util.h"
+#include "crypto/library.h"
+
+/* What this floor calls of it, as libcrypto.NAME(...). */
+/* clang-format off */
+#define LIBCRYPTO_FUNCTIONS(X)                  \
+	X(CRYPTO_memcmp)                        \
+	X(ERR_clear_error)                      \
+	X(EVP_CIPHER_CTX_ctrl)                  \
+	X(EVP_CIPHER_CTX_free)                  \
+	X(EVP_CIPHER_CTX_new)                   \
+	X(EVP_CIPHER_fetch)                     \
+	X(EVP_CipherFinal_ex)                   \
+	X(EVP_CipherInit_ex2)                   \
+	X(EVP_CipherUpdate)                     \
+	X(EVP_DigestFinal_ex)                   \
+	X(EVP_DigestInit_ex2)                   \
+	X(EVP_DigestUpdate)                     \
+	X(EVP_MAC_CTX_free)                     \
+	X(EVP_MAC_CTX_new)                      \
+	X(EVP_MAC_CTX_set_params)               \
+	X(EVP_MAC_fetch)                        \
+	X(EVP_MAC_final)                        \
+	X(EVP_MAC_init)                         \
+	X(EVP_MAC_update)                       \
+	X(EVP_MD_CTX_free)                      \
+	X(EVP_MD_CTX_new)                       \
+	X(EVP_MD_fetch)                         \
+	X(EVP_PKEY_CTX_dup)                     \
+	X(EVP_PKEY_CTX_free)                    \
+	X(EVP_PKEY_CTX_new_from_name)           \
+	X(EVP_PKEY_CTX_new_from_pkey)           \
+	X(EVP_PKEY_derive)                      \
+	X(EVP_PKEY_derive_init)                 \
+	X(EVP_PKEY_derive_set_peer_ex)          \
+	X(EVP_PKEY_free)                        \
+	X(EVP_PKEY_fromdata)                    \
+	X(EVP_PKEY_fromdata_init)               \
+	X(EVP_PKEY_get_octet_string_param)      \
+	X(EVP_PKEY_new_raw_public_key_ex)       \
+	X(EVP_PKEY_set1_encoded_public_key)     \
+	X(OPENSSL_init_crypto)                  \
+	X(OSSL_LIB_CTX_new)                     \
+	X(OSSL_PARAM_construct_end)             \
+	X(OSSL_PARAM_construct_octet_string)    \
+	X(OSSL_PARAM_construct_size_t)          \
+	X(OpenSSL_version)
+/* clang-format on */
+
+/* All NULL until crypto_load(), which crypto_algorithms(), crypto_ciphers() and crypto_scratch() call. */
+extern struct libcrypto {
+	LIBCRYPTO_FUNCTIONS(LIBRARY_POINTER)
+} libcrypto;
 
 /*
  * What is left when libcrypto refuses something that cannot fail on valid lengths: no memory, or a

@@ -5,8 +5,6 @@
 #include <errno.h>
 
 #include <openssl/core_names.h>
-#include <openssl/err.h>
-#include <openssl/params.h>
 
 struct x25519 {
 	EVP_PKEY	*key;		/* what it has for its public key is the base point */
@@ -16,7 +14,7 @@ struct x25519 {
 
 static void pkey_ctx_freep(EVP_PKEY_CTX **c)
 {
-	EVP_PKEY_CTX_free(*c);
+	libcrypto.EVP_PKEY_CTX_free(*c);
 }
 
 /*
@@ -26,17 +24,17 @@ static void pkey_ctx_freep(EVP_PKEY_CTX **c)
  */
 static EVP_PKEY *private_only(uint8_t private[X25519_LEN])
 {
+	EVP_PKEY_CTX *from_data = crypto_scratch()->from_data;
 	uint8_t any[X25519_LEN];
 	OSSL_PARAM both[] = {
-		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, private, X25519_LEN),
-		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, any, sizeof(any)),
-		OSSL_PARAM_construct_end(),
+		libcrypto.OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, private, X25519_LEN),
+		libcrypto.OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, any, sizeof(any)),
+		libcrypto.OSSL_PARAM_construct_end(),
 	};
 	EVP_PKEY *key = NULL;
 
 	memcpy(any, x25519_base, sizeof(any));
-	return EVP_PKEY_fromdata(crypto_scratch()->from_data, &key, EVP_PKEY_KEYPAIR, both) > 0 ?
-		       key : NULL;
+	return libcrypto.EVP_PKEY_fromdata(from_data, &key, EVP_PKEY_KEYPAIR, both) > 0 ? key : NULL;
 }
 
 int x25519_new(const uint8_t private[X25519_LEN], struct x25519 **ret)
@@ -53,8 +51,8 @@ int x25519_new(const uint8_t private[X25519_LEN], struct x25519 **ret)
 	explicit_bzero(clamped, sizeof(clamped));
 	if (!k->key)
 		return -ENOMEM;
-	k->derive = EVP_PKEY_CTX_new_from_pkey(crypto_algorithms()->lib, k->key, NULL);
-	if (!k->derive || EVP_PKEY_derive_init(k->derive) <= 0)
+	k->derive = libcrypto.EVP_PKEY_CTX_new_from_pkey(crypto_algorithms()->lib, k->key, NULL);
+	if (!k->derive || libcrypto.EVP_PKEY_derive_init(k->derive) <= 0)
 		return -ENOMEM;
 	r = x25519_derive(k, x25519_base, k->public);
 	if (r < 0)
@@ -67,8 +65,8 @@ void x25519_free(struct x25519 *k)
 {
 	if (!k)
 		return;
-	EVP_PKEY_CTX_free(k->derive);
-	EVP_PKEY_free(k->key);	/* wipes the private key */
+	libcrypto.EVP_PKEY_CTX_free(k->derive);
+	libcrypto.EVP_PKEY_free(k->key);	/* wipes the private key */
 	free(k);
 }
 
@@ -82,29 +80,29 @@ int x25519_private(const struct x25519 *k, uint8_t ret[X25519_LEN])
 	size_t len = X25519_LEN;
 
 	/* EVP_PKEY_get_raw_private_key() leaves a copy in memory that it frees. */
-	return EVP_PKEY_get_octet_string_param(k->key, OSSL_PKEY_PARAM_PRIV_KEY, ret, len, &len) > 0 ? 0 : -ENOMEM;
+	return libcrypto.EVP_PKEY_get_octet_string_param(k->key, OSSL_PKEY_PARAM_PRIV_KEY, ret, len, &len) > 0 ? 0 : -ENOMEM;
 }
 
 int x25519_derive(const struct x25519 *k, const uint8_t public[X25519_LEN], uint8_t ret[X25519_LEN])
 {
-	cleanup(pkey_ctx_freep) EVP_PKEY_CTX *c = EVP_PKEY_CTX_dup(k->derive);
+	cleanup(pkey_ctx_freep) EVP_PKEY_CTX *c = libcrypto.EVP_PKEY_CTX_dup(k->derive);
 	EVP_PKEY *peer = crypto_scratch()->peer;
 	uint8_t shared[X25519_LEN];
 	size_t len = sizeof(shared);
 	bool derived, zero;
 
-	if (!c || EVP_PKEY_set1_encoded_public_key(peer, public, X25519_LEN) <= 0 ||
-		EVP_PKEY_derive_set_peer_ex(c, peer, 0) <= 0)
+	if (!c || libcrypto.EVP_PKEY_set1_encoded_public_key(peer, public, X25519_LEN) <= 0 ||
+		libcrypto.EVP_PKEY_derive_set_peer_ex(c, peer, 0) <= 0)
 		return -ENOMEM;
 	/* libcrypto refuses a zero result too, but with the same answer as any other failure. */
 	memset(shared, 0xff, sizeof(shared));
-	derived = EVP_PKEY_derive(c, shared, &len) > 0;
+	derived = libcrypto.EVP_PKEY_derive(c, shared, &len) > 0;
 	zero = is_zero_const(shared, sizeof(shared));
 	if (zero || derived)
 		memcpy(ret, shared, sizeof(shared));
 	explicit_bzero(shared, sizeof(shared));
 	if (!derived)
-		ERR_clear_error();
+		libcrypto.ERR_clear_error();
 	if (zero)
 		return -EBADMSG;
 	return derived ? 0 : -ENOMEM;

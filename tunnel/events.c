@@ -2,11 +2,11 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/key_text.h"
 #include "base/log.h"
 #include "tunnel/addr_text.h"
 
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 
 #define PEER_TEXT 12
@@ -15,14 +15,14 @@
 /* The first and last characters of the public key, as wg(8) prints it: enough to find it. */
 static void peer_text(struct wg_peer *p, char ret[PEER_TEXT])
 {
-	unsigned char base64[4 * ((WG_KEY_LEN + 2) / 3) + 1];
+	char base64[KEY_TEXT_LEN + 1];
 
 	if (!p) {
 		snprintf(ret, PEER_TEXT, "-");
 		return;
 	}
-	EVP_EncodeBlock(base64, wg_peer_public_key(p), WG_KEY_LEN);
-	snprintf(ret, PEER_TEXT, "%.4s...%.3s", (char *)base64, (char *)base64 + 40);
+	key_text_format(wg_peer_public_key(p), base64);
+	snprintf(ret, PEER_TEXT, "%.4s...%.3s", base64, base64 + 40);
 }
 
 static bool same(const struct event *a, const struct event *b)

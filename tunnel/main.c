@@ -12,6 +12,7 @@
 
 #include "base/notify.h"
 #include "base/pages.h"
+#include "crypto/load.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -318,6 +319,16 @@ static int go_background(const struct options *o, const struct environment *env,
 	return r;
 }
 
+/* Late, since it takes longer than all that was done until here, and before files are out of reach. */
+static int load_libraries(void)
+{
+	const char *why = crypto_load();
+
+	if (why)
+		log_error("cannot load the libraries of the cipher: %s: install them", why);
+	return why ? -ELIBACC : 0;
+}
+
 static int serve(const struct options *o, const struct environment *env, const struct notify *n)
 {
 	cleanup(handover_take_freep) struct handover_take *take = NULL;
@@ -364,6 +375,9 @@ static int serve(const struct options *o, const struct environment *env, const s
 		if (r < 0)
 			return r;
 	}
+	r = load_libraries();
+	if (r < 0)
+		return r;
 	key_file_open(&keys, env->key_log);
 	/* Not in a sanitizer's address space: it gives back pages, and locked ones cannot be. */
 	r = SANITIZERS ? 0 : process_lock_memory();

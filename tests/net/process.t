@@ -110,6 +110,27 @@ def obstacles():
     os.unlink(SOCKETS + "wg7.sock")
 
 
+def late_libraries():
+    """A library that takes as long to open as the test wants, and then is none."""
+    os.mkdir("/run/lab/slow")
+    os.mkfifo("/run/lab/slow/libcrypto.so.3")
+    for flags in (["-f"], []):
+        name = "in the foreground" if flags else "daemonised"
+        with tempfile.TemporaryFile("w+") as err:
+            p = subprocess.Popen([WG, *flags, "wg7"], env={**ENV, "LD_LIBRARY_PATH": "/run/lab/slow"}, stdin=subprocess.DEVNULL,
+                                 stdout=err, stderr=err)
+            ok(lab.wait_for(lambda: socket_exists("wg7") or p.poll() is not None) and p.poll() is None and link_exists("wg7"),
+               "interface and socket are there before the libraries of the cipher: %s [start-libraries]" % name)
+            with open("/run/lab/slow/libcrypto.so.3", "w") as f:
+                f.write("no library")
+            status = p.wait(lab.PATIENCE)
+            err.seek(0)
+            said = one_line(err.read())
+        ok(status == 1 and len(said) == 1 and "libcrypto.so.3" in said[0], "exit 1 with a reason: one cannot be loaded, %s "
+           "[start-libraries] [proc-failure]" % name, status, said)
+        ok(gone("wg7"), "and nothing is left behind [start-libraries]")
+
+
 def endings():
     for sig in (signal.SIGTERM, signal.SIGINT):
         d = Daemon("d", "wg1")
@@ -403,7 +424,7 @@ def links():
 
 def test():
     lab.host("d")
-    for part in (arguments, obstacles, endings, limits, daemonised, descriptors, secrets, links):
+    for part in (arguments, obstacles, late_libraries, endings, limits, daemonised, descriptors, secrets, links):
         t = time.monotonic()
         part()
         lab.note("%s: %.1f s" % (part.__name__, time.monotonic() - t))
