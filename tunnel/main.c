@@ -374,6 +374,7 @@ static int serve(const struct options *o, const struct environment *env, const s
 		r = go_background(o, env, &ready_fd);
 		if (r < 0)
 			return r;
+		tun_steer(tun, o->without);
 	}
 	r = load_libraries();
 	if (r < 0)

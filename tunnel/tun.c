@@ -152,16 +152,21 @@ int tun_open(const char *name, unsigned queues, unsigned without, struct tun **r
 	r = tun_set_mtu(t->name, TUN_MTU_DEFAULT);
 	if (r < 0)
 		return r;
-	if (queues > 1 && !(without & FAST_PATH_TUN_STEERING)) {
-		r = steering_attach(t->queues[0].fd);
-		if (r < 0) {
-			log_info("tun: flows cannot be held to one worker, and may get out of order once: %s",
-				strerror(-r));
-			fast_path_fell_back(FAST_PATH_TUN_STEERING, FAST_PATH_KERNEL, -r);
-		}
-	}
 	*ret = steal(t);
 	return 0;
+}
+
+void tun_steer(const struct tun *t, unsigned without)
+{
+	int r;
+
+	if (t->n_queues < 2 || without & FAST_PATH_TUN_STEERING)
+		return;
+	r = steering_attach(t->queues[0].fd);
+	if (r >= 0)
+		return;
+	log_info("tun: flows cannot be held to one worker, and may get out of order once: %s", strerror(-r));
+	fast_path_fell_back(FAST_PATH_TUN_STEERING, FAST_PATH_KERNEL, -r);
 }
 
 /* The descriptor ${fd} is of a TUN device, and made fit for us; what the kernel says of it. */

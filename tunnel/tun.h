@@ -44,6 +44,12 @@ struct tun {
 int tun_open(const char *name, unsigned queues, unsigned without, struct tun **ret);
 
 /*
+ * tun_steer(t, without): hold each flow to one queue (steering.h), where there are several and ${without}
+ * does not exclude it, from now on.  Needs CAP_BPF; without it there is a line in the log.
+ */
+void tun_steer(const struct tun *t, unsigned without);
+
+/*
  * tun_adopt(fds, n, without, ret): take over the queues of a TUN device that somebody attached
  * (WG_TUN_FD: one; a service manager that kept ours: all).  It keeps the virtio header that it may
  * have, its MTU and its steering.  Owns the descriptors on success.

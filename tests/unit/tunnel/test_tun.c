@@ -454,6 +454,7 @@ static void steers(void)
 	unsigned used;
 
 	CHECK_EQ(tun_open("gt0", QUEUES, 0, &t), 0);
+	tun_steer(t, 0);
 	set_up("gt0", "10.0.0.1");
 	CHECK_EQ(moved(t, AF_INET, &used), 0);
 	CHECK_EQ(used, (1u << QUEUES) - 1);
@@ -461,7 +462,8 @@ static void steers(void)
 	CHECK_EQ(moved(t, AF_INET6, &used), 0);
 	CHECK_EQ(used, (1u << QUEUES) - 1);
 	tun_free(t);
-	CHECK_EQ(tun_open("gt0", QUEUES, FAST_PATH_TUN_STEERING, &t), 0);
+	CHECK_EQ(tun_open("gt0", QUEUES, 0, &t), 0);
+	tun_steer(t, FAST_PATH_TUN_STEERING);
 	set_up("gt0", "10.0.0.1");
 	test_note("without it %u of %u move", moved(t, AF_INET, &used), FLOWS);
 	tun_free(t);
