@@ -212,6 +212,7 @@ void handshake_renew(struct wg_peer *p)
 	 * before; the 5 s are for ends that hear nothing.
 	 */
 	if (last && last + RENEW_AFTER_NS > p->device->now.boot_ns) {
+		timers_renew(p);
 		timers_initiation_put_off(p, last);
 		return;
 	}

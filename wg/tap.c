@@ -156,6 +156,8 @@ static void prime(struct wg_peer *p, const struct wg_tap *to)
 	pthread_mutex_unlock(&p->keypairs_lock);
 	if (unknown)
 		handshake_renew(p);
+	else
+		timers_renew(p); /* of one that is under way the keys were told */
 }
 
 void wg_tap_prime(struct wg_device *d, struct wg_now now, struct wg_peer *p, const struct wg_tap *to)

@@ -77,7 +77,8 @@ void wg_device_set_tap(struct wg_device *d, const struct wg_tap *tap);
 /*
  * wg_tap_prime(d, now, p, to): for who begins to listen to keys and packets in the middle of sessions.
  * Of each session of ${p} (NULL: of all peers) ${to} hears the handshake if it was retained; else a
- * new one is made, at once or, less than 40 ms after the last, 5 s after that.
+ * new one is made, at once or, less than 40 ms after the last, 5 s after that.  One that is under way
+ * is followed by another.
  */
 void wg_tap_prime(
 	struct wg_device *d, struct wg_now now, struct wg_peer *p, const struct wg_tap *to);

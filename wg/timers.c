@@ -159,6 +159,7 @@ void timers_stop(struct wg_peer *p)
 	reorder(p);
 	atomic_store(&p->armed, 0);
 	p->timers.attempts = 0;
+	p->timers.renew = false;
 	atomic_store_explicit(&p->unanswered_ns, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->owed_ns, 0, memory_order_relaxed);
 	atomic_store_explicit(&p->owed_more, false, memory_order_relaxed);
@@ -166,6 +167,7 @@ void timers_stop(struct wg_peer *p)
 
 void timers_initiation_sent(struct wg_peer *p)
 {
+	p->timers.renew = false;
 	arm(p, TIMER_RETRANSMIT, p->device->now.boot_ns + WG_REKEY_TIMEOUT_NS + jitter(p->device));
 }
 
@@ -173,6 +175,11 @@ void timers_initiation_put_off(struct wg_peer *p, uint64_t last_ns)
 {
 	if (!armed(p, TIMER_RETRANSMIT))
 		arm(p, TIMER_RETRANSMIT, last_ns + WG_REKEY_TIMEOUT_NS + jitter(p->device));
+}
+
+void timers_renew(struct wg_peer *p)
+{
+	p->timers.renew = armed(p, TIMER_RETRANSMIT);
 }
 
 void timers_session_derived(struct wg_peer *p)
@@ -185,6 +192,9 @@ void timers_handshake_complete(struct wg_peer *p)
 	disarm(p, TIMER_RETRANSMIT);
 	p->timers.attempts = 0;
 	p->last_handshake_real_ns = p->device->now.real_ns;
+	if (p->timers.renew)
+		timers_initiation_put_off(p, atomic_load_explicit(&p->initiated_ns, memory_order_relaxed));
+	p->timers.renew = false;
 }
 
 void timers_data_sent(struct wg_peer *p)

@@ -28,6 +28,7 @@ struct peer_timers {
 	uint64_t	jitter_ns;		/* of the new-handshake timer */
 	uint32_t	heap_at;		/* one more than the place in the heap; 0: not in it */
 	uint32_t	attempts;		/* initiations since the last that was not a retry */
+	bool		renew;			/* another one, when what is under way is complete */
 };
 
 struct timer_heap {
@@ -56,6 +57,8 @@ uint64_t timers_next(const struct wg_device *d);
 void timers_initiation_sent(struct wg_peer *p);
 /* One is wanted, but the last handshake message left at ${last_ns}, less than 5 s ago. */
 void timers_initiation_put_off(struct wg_peer *p, uint64_t last_ns);
+/* The handshake that is under way, if one is, is to be followed by another. */
+void timers_renew(struct wg_peer *p);
 /*
  * After a suspend: keys whose time is over go before a new handshake begins, not together with it
  * and what waits for it.

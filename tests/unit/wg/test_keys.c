@@ -120,6 +120,39 @@ static void renews(void)
 	sim_free(s);
 }
 
+/* Who comes between a message of ours and its answer has not heard the keys of that session. */
+static void renews_what_is_under_way(void)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		struct sim *s = i ? sim_session(9 + i) : sim_pair(9, false);
+
+		sim_advance(s, S(10));
+		listen_to_keys(s, 0);
+		s->hold[0] = SIM_TYPE(WG_MESSAGE_INITIATION);
+		if (i)
+			prime(s, 0);
+		else
+			sim_send(s, 0, 1, 100);
+		sim_settle(s);
+		CHECK_EQ(sim_count(s, 0, WG_MESSAGE_INITIATION, 0), i ? 2 : 1);
+		heard.keys = 0;
+		prime(s, 0);
+		if (i == 2)
+			prime(s, 0);
+		s->hold[0] = 0;
+		sim_release_all(s);
+		CHECK_EQ(heard.keys, 0);
+		CHECK_EQ(sim_count_events(s, 0, WG_EVENT_HANDSHAKE_COMPLETE), i ? 2 : 1);
+		sim_advance(s, S(6));
+		CHECK_EQ(heard.keys, 1);
+		CHECK_EQ(sim_count_events(s, 0, WG_EVENT_HANDSHAKE_COMPLETE), i ? 3 : 2);
+		/* And that was all. */
+		sim_advance(s, S(20));
+		CHECK_EQ(heard.keys, 1);
+		sim_free(s);
+	}
+}
+
 static void no_session(void)
 {
 	struct sim *s = sim_pair(8, true);
@@ -206,6 +239,7 @@ static void not_retained(void)
 static const struct sim_test tests[] = {
 	{"keys are told before the first message of ours, to either role, with and without psk [tap-keys]", each_role},
 	{"for who begins to listen a new handshake is made, or a little later [tap-prime]", renews},
+	{"also where one is under way, whose keys were told before [tap-prime]", renews_what_is_under_way},
 	{"but none where there is no session [tap-prime]", no_session},
 	{"a retained handshake is told as it was, and no new one is made [retain-tells]", retains},
 	{"what was retained is wiped with its session [retain-wiped]", wiped_with_session},
