@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 
 #include "base/suggest.h"
@@ -537,12 +538,21 @@ int cmd_print(struct buf *text)
 	return 0;
 }
 
+void cmd_standard_descriptors(void)
+{
+	/* The lowest that is free is this one. */
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDONLY) < 0)
+			return;
+}
+
 int cmd_main(const struct cmd *root, int argc, char **argv, void *into, int usage_status)
 {
 	cleanup(buf_done) struct buf text = buf_of_max(TEXT_MAX);
 	const char *first = argc > 1 ? argv[1] : "", *second = argc > 2 ? argv[2] : "";
 	struct cmd_call call;
 
+	cmd_standard_descriptors();
 	if (!strcmp(first, "--completion=bash") ||
 		(!strcmp(first, "--completion") && !strcmp(second, "bash"))) {
 		cmd_completion_bash(root, &text);

@@ -103,6 +103,12 @@ int cmd_dump(const struct cmd *root, struct buf *ret);
 int cmd_completion_bash(const struct cmd *root, struct buf *ret);
 
 /*
+ * cmd_standard_descriptors(): where standard input, output or error are closed something is put there
+ * that cannot be written, so that no file or socket of ours gets what is meant for them.
+ */
+void cmd_standard_descriptors(void);
+
+/*
  * cmd_main(root, argc, argv, into, usage_status):
  * The whole of a main(): parse, run, return the exit status.  Errors are one line on standard error
  * and ${usage_status}; --help, --completion=bash and --dump-options go to standard output and

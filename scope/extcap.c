@@ -200,6 +200,7 @@ int extcap_main(int argc, char **argv)
 	const char *tunnel;
 	int error;
 
+	cmd_standard_descriptors();
 	parse(argc, argv, &r);
 	if (r.interfaces) {
 		error = interfaces(&out);

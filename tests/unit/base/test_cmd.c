@@ -1,7 +1,10 @@
 #include "base/cmd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/test.h"
@@ -303,6 +306,32 @@ static void statuses(void)
 	CHECK_EQ(main_status("thing --completion=zsh", 2), 2);
 }
 
+/* A bit for what is wrong, in a process of its own. */
+static int without_descriptors(void)
+{
+	int fd, wrong = 0;
+
+	for (int i = 0; i <= 2; i++)
+		close(i);
+	(void)main_status("thing item remove x", 2);
+	fd = open("/dev/null", O_WRONLY);
+	wrong |= fd <= 2;
+	for (int i = 1; i <= 2; i++)
+		wrong |= (write(i, "x", 1) != -1 || errno != EBADF) << i;
+	return wrong;
+}
+
+static void closed_descriptors(void)
+{
+	pid_t child = fork();
+	int status = 0;
+
+	if (!child)
+		_exit(without_descriptors());
+	CHECK_EQ(waitpid(child, &status, 0), child);
+	CHECK_EQ(status, 0);
+}
+
 int main(void)
 {
 	test_run("options are taken long, short, bundled, by alias, before and behind operands "
@@ -315,6 +344,7 @@ int main(void)
 		refused);
 	test_run("--help is made of the rows, wherever it stands [cmd-help]", helps);
 	test_run("the dump has every command and option [cmd-dump]", dumps);
+	test_run("what is opened never becomes standard input, output or error that were closed [cmd-descriptors]", closed_descriptors);
 	test_run("bash completes commands, options and the names of enumerations [cmd-completion]",
 		completion);
 	test_run("the exit status is that of the command, or the caller's for a wrong command line",
