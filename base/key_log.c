@@ -1,8 +1,11 @@
 #include "base/key_log.h"
 
+#include "base/private_file.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/stat.h>
+
+#define PATH_SHOWN 500 /* bytes of a path in a message */
 
 static void put_key(struct buf *b, const char *label, const uint8_t key[KEY_LEN])
 {
@@ -40,22 +43,19 @@ static int open_path(const char *path, bool never_wait)
 	return fd < 0 ? -errno : fd;
 }
 
-static bool may_own(uid_t uid)
-{
-	const char *sudo = getenv("SUDO_UID");
-
-	return uid == geteuid() || (sudo && *sudo && uid == strtoul(sudo, NULL, 10));
-}
-
 static const char *objection(const struct stat *st)
 {
 	if (!S_ISREG(st->st_mode) && !S_ISFIFO(st->st_mode))
 		return "is neither a file nor a pipe";
-	if (!may_own(st->st_uid))
-		return "belongs to somebody else, who could read the keys";
-	if (st->st_mode & 077)
-		return "may be opened by others, who could read the keys: chmod 600, or take another";
-	return NULL;
+	return private_file_objection(st);
+}
+
+/* A name may have anything in it, and be longer than there is room for. */
+static void put_path(struct buf *why, const char *before, const char *path, const char *behind)
+{
+	buf_puts(why, before);
+	buf_put_printable(why, path, min(strlen(path), (size_t)PATH_SHOWN));
+	buf_puts(why, behind);
 }
 
 int key_log_open(const char *path, bool never_wait, struct key_log *ret, struct buf *why)
@@ -67,13 +67,14 @@ int key_log_open(const char *path, bool never_wait, struct key_log *ret, struct 
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		int error = fd < 0 ? -fd : errno;
 
-		buf_printf(why, "cannot write keys to %s: %s", path,
-			error == ELOOP ? "it is a symbolic link: name the file itself" : strerror(error));
+		put_path(why, "cannot write keys to ", path, ": ");
+		buf_puts(why, error == ELOOP ? "it is a symbolic link: name the file itself" : strerror(error));
 		return -error;
 	}
 	no = objection(&st);
 	if (no) {
-		buf_printf(why, "no keys are written to %s: it %s", path, no);
+		put_path(why, "no keys are written to ", path, ": it ");
+		buf_puts(why, no);
 		return -EPERM;
 	}
 	*ret = (struct key_log){.fd = fd};

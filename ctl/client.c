@@ -42,10 +42,14 @@ int ctl_client_connect_in(struct ctl_client *c, const char *dir, const char *nam
 		return -EINVAL;
 	}
 	n = snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s" CTL_SUFFIX, dir, name);
-	if (n < 0 || (size_t)n >= sizeof(address.sun_path))
-		return say_connect(-ENAMETOOLONG, dir, name, why);
 	ctl_client_done(c);
 	snprintf(c->name, sizeof(c->name), "%s", name);
+	for (char *p = c->name; *p; p++)
+		if ((*p > 0 && *p < ' ') || *p == 0x7f)
+			*p = '?';
+	name = c->name;
+	if (n < 0 || (size_t)n >= sizeof(address.sun_path))
+		return say_connect(-ENAMETOOLONG, dir, name, why);
 	c->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (c->fd < 0)
 		return say_connect(-errno, dir, name, why);

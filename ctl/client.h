@@ -19,7 +19,7 @@
 
 struct ctl_client {
 	int		fd;		/* -1: not connected */
-	char		name[64];	/* of the tunnel, for messages */
+	char		name[64];	/* of the tunnel, for messages: printable */
 	unsigned	patience_s;	/* until the next frame; 0: CTL_CLIENT_TIMEOUT_S */
 	struct buf	frame;		/* the last one that was sent or came */
 	struct ctl_fds	fds;		/* with the last one that came; take what you want of them */

@@ -1,6 +1,7 @@
 /* ginnel capture: what goes through a tunnel, as pcapng. */
 #include "base/clock.h"
 #include "scope/follow.h"
+#include "scope/protect.h"
 #include "scope/stop.h"
 #include "scope/target.h"
 #include "scope/verbs.h"
@@ -10,8 +11,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 
 #define LOOK_AT_LOST_MS 1000
 #define LOOK_AT_LOST_RECORDS 4096 /* where there is no pause */
@@ -39,6 +38,7 @@ static int parse_rotate(const char *text, struct writer_config *ret, struct buf 
 	static const char units[] = "KMG";
 	char *end;
 	unsigned long long size, files = 0;
+	bool counted;
 	unsigned shift = 0;
 	const char *unit;
 
@@ -51,10 +51,11 @@ static int parse_rotate(const char *text, struct writer_config *ret, struct buf 
 		shift = 10 * (unsigned)(unit - units + 1);
 		end++;
 	}
-	if (*end == ':' && end[1] >= '0' && end[1] <= '9')
+	counted = *end == ':' && end[1] >= '0' && end[1] <= '9';
+	if (counted)
 		files = strtoull(end + 1, &end, 10);
 	if (*text < '0' || *text > '9' || *end || errno || size > (1ULL << 50) >> shift || files > 99999 ||
-		(size << shift) < 4096) {
+		(counted && !files) || (size << shift) < 4096) {
 		buf_puts(why, "--rotate wants SIZE or SIZE:FILES, as 10M or 500K:20, of 4096 bytes at least");
 		return -EINVAL;
 	}
@@ -100,6 +101,7 @@ static int begin(struct capture *c, const char *tunnel, const struct scope_setti
 	in.peer = c->target.one_peer ? c->target.peer : NULL;
 	out.names = c->target.names;
 	out.story = c->story;
+	out.secret = s->keys;
 	c->count = (uint64_t)s->count;
 	if (!strcmp(path, "-") && isatty(STDOUT_FILENO)) {
 		buf_puts(why, "a capture is not for a terminal: give a file with -w, or a pipe");
@@ -134,15 +136,12 @@ static int go_on(struct capture *c, struct buf *why)
 		}
 		if (error < 0)
 			return error;
+		if (!got && stop_reader_gone(writer_fd(c->writer))) {
+			buf_puts(why, "nobody reads it any more");
+			return -EPIPE;
+		}
 	}
 	return writer_lost(c->writer, follow_lost(c->follow), why);
-}
-
-/* Keys pass through. */
-static void protect(void)
-{
-	(void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 int capture_run(const char *tunnel, const struct scope_settings *s)

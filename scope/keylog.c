@@ -2,6 +2,7 @@
 #include "conf/client.h"
 #include "scope/follow.h"
 #include "scope/kernel_keys.h"
+#include "scope/protect.h"
 #include "scope/record_keys.h"
 #include "scope/stop.h"
 #include "scope/target.h"
@@ -14,6 +15,7 @@
 #include <sys/stat.h>
 
 #define WAIT_MS 1000
+#define RING_SIZE ((size_t)1 << 20) /* some 4,000 handshakes may begin at once */
 
 struct sink {
 	struct key_log	 log;
@@ -36,9 +38,12 @@ static int open_standard_output(struct sink *s, struct buf *why)
 		buf_puts(why, "keys are not for a terminal: give a file, or a pipe");
 		return -EINVAL;
 	}
-	/* What the shell made for us others may read. */
-	if (fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode))
-		(void)fchmod(STDOUT_FILENO, 0600);
+	/* What the shell made for us others may read; but it may not be ours to change. */
+	if (fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 077) &&
+		(fchmod(STDOUT_FILENO, 0600) < 0 || fstat(STDOUT_FILENO, &st) < 0 || (st.st_mode & 077))) {
+		buf_puts(why, "no keys are written to standard output: it may be opened by others, who could read the keys");
+		return -EPERM;
+	}
 	s->log.fd = STDOUT_FILENO;
 	s->borrowed = true;
 	s->path = "standard output";
@@ -54,6 +59,14 @@ static int sink_open(struct sink *s, struct buf *why)
 		fprintf(stderr, "ginnel keylog: who reads %s can read what goes through the tunnel, and speak as "
 			"this end\n", s->path);
 	return r;
+}
+
+static int look_for_reader(const struct sink *s, struct buf *why)
+{
+	if (!stop_reader_gone(s->log.fd))
+		return 0;
+	buf_printf(why, "cannot write keys to %s: nobody reads it any more", s->path);
+	return -EPIPE;
 }
 
 static int sink_put(struct sink *s, const struct key_log_keys *k, struct buf *why)
@@ -95,6 +108,8 @@ static int go_on(struct follow *f, struct sink *s, struct buf *why)
 
 		if (got > 0 && record_keys(r, data, &keys))
 			got = sink_put(s, &keys, why);
+		else if (!got)
+			got = look_for_reader(s, why);
 		if (got < 0)
 			return got;
 		if (follow_lost(f) > lost) {
@@ -110,7 +125,7 @@ static int follow_tunnel(const struct cmd_call *call, struct sink *s, struct buf
 	cleanup(target_done) struct target target = {.names = NULL};
 	cleanup(follow_freep) struct follow *f = NULL;
 	struct follow_config config = {
-		.want = CAPTURE_KEYS | CAPTURE_PRIME, .snap = CAPTURE_SNAP_MAX, .ring = 64 << 10};
+		.want = CAPTURE_KEYS | CAPTURE_PRIME, .snap = CAPTURE_SNAP_MAX, .ring = RING_SIZE};
 	int r = target_find(call->n_operands > 1 ? call->operands[1] : NULL, "", &target, why);
 
 	if (r < 0)
@@ -136,6 +151,8 @@ static int go_on_kernel(struct kernel_keys *k, struct sink *s, struct buf *why)
 
 		if (r > 0)
 			r = sink_put(s, &keys, why);
+		else if (!r)
+			r = look_for_reader(s, why);
 		if (r < 0)
 			return r;
 		if (kernel_keys_lost(k) > lost) {
@@ -173,6 +190,7 @@ int keylog_verb(const struct cmd_call *call, void *settings)
 	int r;
 
 	stop_init(o->seconds);
+	protect();
 	r = o->kernel ? follow_kernel(call, &sink, &why) : follow_tunnel(call, &sink, &why);
 	/* Whatever it waited for when a signal came. */
 	if (r >= 0 || stop_asked())

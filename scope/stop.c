@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -19,10 +20,12 @@ void stop_init(int64_t seconds)
 {
 	/* Without SA_RESTART: what waits comes back. */
 	const struct sigaction stop = {.sa_handler = ask}, ignore = {.sa_handler = SIG_IGN};
+	struct sigaction before;
 
 	sigaction(SIGINT, &stop, NULL);
 	sigaction(SIGTERM, &stop, NULL);
-	sigaction(SIGHUP, &stop, NULL);
+	if (sigaction(SIGHUP, NULL, &before) < 0 || before.sa_handler != SIG_IGN)
+		sigaction(SIGHUP, &stop, NULL);
 	sigaction(SIGALRM, &stop, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);
 	sigaction(SIGXFSZ, &ignore, NULL);
@@ -33,6 +36,13 @@ void stop_init(int64_t seconds)
 bool stop_asked(void)
 {
 	return asked || (end_ns && clock_ns(CLOCK_BOOTTIME) >= end_ns);
+}
+
+bool stop_reader_gone(int fd)
+{
+	struct pollfd p = {.fd = fd};
+
+	return poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP));
 }
 
 int stop_timeout_ms(int longest_ms)

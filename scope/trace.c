@@ -9,7 +9,6 @@
 #include "scope/verbs.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -152,13 +151,6 @@ static void put_lost(struct trace *t)
 	t->lost = lost;
 }
 
-static bool reader_gone(void)
-{
-	struct pollfd p = {.fd = STDOUT_FILENO};
-
-	return poll(&p, 1, 0) > 0 && (p.revents & POLLERR);
-}
-
 static int go_on(struct trace *t, struct buf *why)
 {
 	while (!stop_asked()) {
@@ -180,7 +172,7 @@ static int go_on(struct trace *t, struct buf *why)
 		}
 		if (error < 0)
 			return error;
-		if (!got && reader_gone())
+		if (!got && stop_reader_gone(STDOUT_FILENO))
 			return -EPIPE;
 	}
 	return 0;

@@ -1,6 +1,7 @@
 #include "scope/writer.h"
 
 #include "base/clock.h"
+#include "base/private_file.h"
 #include "scope/exported.h"
 #include "scope/outer.h"
 #include "scope/pcapng.h"
@@ -119,26 +120,81 @@ static uint64_t file_end(int fd, const struct stat *st)
 	return at < 0 ? 0 : (uint64_t)at;
 }
 
+/* Not through links that somebody else has laid, and what is there is not cut before it was looked at. */
+static int open_path(const char *path)
+{
+	const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY;
+	int fd = open(path, flags | O_NOFOLLOW, 0600);
+	struct stat st;
+
+	if (fd < 0 && errno == ELOOP && lstat(path, &st) == 0 && (!st.st_uid || private_file_is_ours(st.st_uid)))
+		fd = open(path, flags, 0600);
+	/* lint-ignore resourceLeak: it is the caller's from here on */
+	return fd < 0 ? -errno : fd;
+}
+
+static const char *objection(const struct writer *w, const struct stat *st)
+{
+	if (S_ISCHR(st->st_mode))
+		return NULL;
+	if (w->config.secret)
+		return private_file_objection(st);
+	return S_ISREG(st->st_mode) && !private_file_is_ours(st->st_uid) ? "belongs to somebody else" : NULL;
+}
+
+static int refuse(const struct writer *w, const char *objection, struct buf *why)
+{
+	buf_printf(why, "no %s written to %s: it %s", w->config.secret ? "keys are" : "capture is",
+		w->fd == STDOUT_FILENO ? "standard output" : w->path, objection);
+	return -EPERM;
+}
+
+static int open_named(struct writer *w, struct buf *why)
+{
+	int r = name_file(w, w->n_files + 1, w->path);
+	const char *no;
+	struct stat st;
+
+	if (r >= 0)
+		r = w->fd = open_path(w->path);
+	if (r == -ELOOP)
+		return refuse(w, "is a symbolic link of somebody else's", why);
+	if (r < 0)
+		return say(why, w, "cannot write", -r);
+	if (fstat(w->fd, &st) < 0)
+		return say(why, w, "cannot write", errno);
+	no = objection(w, &st);
+	if (no)
+		return refuse(w, no, why);
+	if (S_ISREG(st.st_mode) && (fchmod(w->fd, 0600) < 0 || ftruncate(w->fd, 0) < 0))
+		return say(why, w, "cannot make private", errno);
+	return 0;
+}
+
+/* What the shell made for us others may read. */
+static int take_standard_output(struct writer *w)
+{
+	struct stat st;
+
+	w->fd = STDOUT_FILENO;
+	if (fstat(w->fd, &st) == 0 && S_ISREG(st.st_mode))
+		(void)fchmod(w->fd, 0600);
+	return 0;
+}
+
 static int open_file(struct writer *w, struct buf *why)
 {
 	struct stat st;
-	int r;
+	int r = strcmp(w->config.path, "-") ? open_named(w, why) : take_standard_output(w);
 
-	if (!strcmp(w->config.path, "-")) {
-		w->fd = STDOUT_FILENO;
-	} else {
-		r = name_file(w, w->n_files + 1, w->path);
-		if (r < 0)
-			return say(why, w, "cannot write", -r);
-		w->fd = open(w->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0600);
-		if (w->fd < 0)
-			return say(why, w, "cannot write", errno);
-	}
+	if (r < 0)
+		return r;
 	if (fstat(w->fd, &st) < 0)
 		return say(why, w, "cannot write", errno);
 	w->is_file = S_ISREG(st.st_mode);
-	if (w->is_file && fchmod(w->fd, 0600) < 0 && w->fd != STDOUT_FILENO)
-		return say(why, w, "cannot make private", errno);
+	/* It may not have been ours to change, and not every file system has modes. */
+	if (w->is_file && w->config.secret && (st.st_mode & 077))
+		return refuse(w, "may be opened by others, who could read the keys", why);
 	if (isatty(w->fd)) {
 		buf_puts(why, "a capture is not for a terminal: give a file with -w, or a pipe");
 		return -EINVAL;
@@ -476,6 +532,11 @@ int writer_close(struct writer *w, struct buf *why)
 	buf_done(&w->told);
 	free(w);
 	return r;
+}
+
+int writer_fd(const struct writer *w)
+{
+	return w->fd;
 }
 
 uint64_t writer_packets(const struct writer *w)

@@ -17,6 +17,7 @@ struct writer_config {
 	const struct names	*names;		/* borrowed, as the story */
 	struct story		*story;
 	uint32_t		 snap;
+	bool			 secret;	/* keys will be put: not where others could read them */
 	uint64_t		 file_max;	/* bytes, then the next file; 0: no other */
 	unsigned		 files_max;	/* older ones are removed; 0: none are */
 };
@@ -25,7 +26,8 @@ struct writer;
 
 /*
  * writer_open(config, ret, why): files are made 0600; with file_max PATH gets "-00001" and so on
- * before its suffix.  0, or negative errno with a sentence in ${why}.
+ * before its suffix.  What is somebody else's, file or link, is refused, and with keys what others may
+ * open.  0, or negative errno with a sentence in ${why}.
  */
 int writer_open(const struct writer_config *config, struct writer **ret, struct buf *why);
 
@@ -49,6 +51,9 @@ int writer_put(struct writer *w, const struct capture_record *r, const uint8_t *
 int writer_lost(struct writer *w, uint64_t lost, struct buf *why);
 
 int writer_flush(struct writer *w, struct buf *why);
+
+/* writer_fd(w): what it writes to now. */
+int writer_fd(const struct writer *w);
 
 /* writer_packets(w): how many packets were put. */
 uint64_t writer_packets(const struct writer *w);

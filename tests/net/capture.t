@@ -4,10 +4,14 @@ What ginnel capture writes, read by a tshark that was never configured: what wen
 decrypted where keys were asked for and nowhere else; whatever goes wrong with a capture, the tunnel does not notice.
 """
 import base64
+import ctypes
+import fcntl
 import glob
 import json
+import mmap
 import os
 import random
+import select
 import signal
 import socket
 import struct
@@ -60,7 +64,7 @@ def decrypts(workers, psk, v6):
 def ways(t):
     """Not only files."""
     fifo = HERE + "fifo"
-    os.mkfifo(fifo)
+    os.mkfifo(fifo, 0o600)
     for name, words in (("-r -", ["-r", "-"]), ("-i -", ["-i", "-"])):
         had = listeners(t.daemons["a"])
         p = subprocess.Popen("'%s' capture --keys wg1 2>/dev/null | exec tshark -n -l %s -T fields -E occurrence=f -e icmp.type -e icmp.seq -e data.data -Y icmp >%sway.out 2>%sway.err" % (SCOPE, " ".join(words), HERE, HERE),
@@ -169,6 +173,10 @@ def bad(t):
     refused("so is a name that no peer has", "capture-bad", run("--peer", "nobody", "wg1"), "nobody")
     refused("a file that cannot be written is refused", "capture-bad", run("-w", HERE + "no/file", "wg1"), HERE + "no/file")
     refused("a size that is none is refused", "capture-bad", run("--rotate=12Q", "-w", HERE + "x", "wg1"), "--rotate")
+    refused("no file to be kept is none", "capture-bad", run("--rotate=8K:0", "-w", HERE + "x", "wg1"), "--rotate")
+    got = run("a\x1b[31mb")
+    refused("a name with control characters is refused, and they are not printed", "capture-bad", got, "a?[31mb")
+    ok("\x1b" not in got[1], "nowhere [capture-bad]", got)
     refused("rotation wants files", "capture-bad", run("--rotate=1M", "wg1"), "-w")
     ours, theirs = os.openpty()
     refused("a terminal gets none", "capture-terminal", run("wg1", stdout=theirs), "terminal")
@@ -185,6 +193,139 @@ def bad(t):
     for c in many:
         c.end()
     same([icmp(HERE + "many.%d" % i) for i in range(8)], [sorted(seen)] * 8, "eight hear the same [capture-many]")
+
+
+def shell(t, words, script='exec "$@"', **kw):
+    """A process that the daemon has heard, started by a shell."""
+    had = listeners(t.daemons["a"])
+    p = subprocess.Popen(["bash", "-c", script, "-", SCOPE, *words], stdin=subprocess.DEVNULL, stderr=kw.pop("stderr", subprocess.PIPE), **kw)
+    wait_for(lambda: listeners(t.daemons["a"]) > had or p.poll() is not None)
+    return p
+
+
+def surroundings(t):
+    """What a process is started with, and who reads it."""
+    for closed in ("2>&-", "<&- >&- 2>&-"):
+        p = shell(t, ["capture", "--keys", "-c", "8", "-w", HERE + "closed", "wg1"], 'exec "$@" ' + closed)
+        seen = t.pings(8)
+        same(p.wait(lab.PATIENCE), 0, "a capture goes on without standard descriptors, %s [capture-closed]" % closed)
+        got = icmp(HERE + "closed")
+        with open(HERE + "closed", "rb") as f:
+            data = f.read()
+        ok(sound(HERE + "closed") and set(got) <= set(seen) and b"what is written" not in data, "and nothing that is meant for them gets into its file [capture-closed]", got)
+    p = shell(t, ["capture", "--keys", "wg1"], 'exec "$@" >&-')
+    said = p.communicate(timeout=lab.PATIENCE)[1]
+    ok(p.returncode == 1 and b"cannot go on writing standard output: Bad file descriptor" in said, "without standard output there is no capture to it [capture-closed]", p.returncode, said)
+
+    p = shell(t, ["capture", "-w", HERE + "nohup", "wg1"], "trap '' HUP; exec \"$@\"")
+    p.send_signal(signal.SIGHUP)
+    seen = t.pings(3)
+    p.send_signal(signal.SIGINT)
+    same((p.wait(lab.PATIENCE), icmp(HERE + "nohup")), (0, sorted(seen)), "a hang-up that is ignored ends nothing [capture-nohup]")
+
+    silent = base64.b64encode(os.urandom(31) + b"\1")
+    t.daemons["a"].set("public_key=" + base64.b64decode(silent).hex(), "allowed_ip=192.168.241.80/32")
+    for name, words in (("capture", ["capture", "--peer", silent, "wg1"]), ("keylog", ["keylog", "-", "wg1"])):
+        p = shell(t, words, stdout=subprocess.PIPE)
+        p.stdout.close()
+        status, said = p.wait(lab.PATIENCE), p.stderr.read()
+        same((status, b"nobody reads" in said or b"Broken pipe" in said), (1, True), "%s sees that its reader went away, also when there is nothing to write [capture-reader-gone]" % name)
+    for words in (["capture", "--keys", "-w", HERE + "core", "wg1"], ["keylog", HERE + "core.keys", "wg1"]):
+        p = shell(t, words, 'ulimit -c unlimited; exec "$@"')
+        with open("/proc/%d/limits" % p.pid) as f:
+            limit = [x.split()[4:6] for x in f if x.startswith("Max core file size")]
+        p.send_signal(signal.SIGINT)
+        same((limit, p.wait(lab.PATIENCE)), ([["0", "0"]], 0), "%s --keys leaves no core [keys-core]" % words[0] if "--keys" in words else "keylog leaves no core [keys-core]")
+
+    with open(HERE + "theirs", "w"):
+        pass
+    os.chown(HERE + "theirs", 65534, 65534)
+    for view in ("--keys", "--inner"):
+        refused("a file of somebody else is refused, %s" % view, "capture-private", run(view, "-w", HERE + "theirs", "wg1"), "somebody else")
+    with open(HERE + "open", "w"):
+        pass
+    os.chmod(HERE + "open", 0o640)
+    refused("keys are not written to a file that others may open", "capture-private", run("--keys", "-w", HERE + "open", "wg1"), "chmod 600")
+    same(os.path.getsize(HERE + "theirs") + os.path.getsize(HERE + "open"), 0, "and nothing is [capture-private]")
+
+
+def ask(ring):
+    """What docs/PROTOCOL-CTL.md says of who listens, without any care: its connection, and the type of the answer."""
+    def number(tag, n):
+        return struct.pack("!HBHQ", tag, 1, 8, n)
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.settimeout(lab.PATIENCE)
+    s.connect("/run/ginnel/wg1.ctl")
+    socket.send_fds(s, [struct.pack("!BBH", 1, 0, 4) + number(25, 1) + number(26, 127) + number(27, 65535)], [ring])
+    return s, struct.unpack("!H", s.recv(65536)[2:4])[0]
+
+
+HEAD, RING = 4096, 1 << 16  # ctl/ring.c: tail, lost, sleeps in the head, 64 bytes apart
+
+
+def spoil(ring, how, r):
+    """One thing that a listener may do to the memory that it shares."""
+    m = mmap.mmap(ring, HEAD + RING)
+    if how == "anything":
+        m[:] = r.randbytes(HEAD + RING)
+    elif how == "some":
+        for _ in range(100):
+            at = r.randrange(HEAD + RING - 64)
+            m[at:at + 64] = r.randbytes(64)
+    elif how == "tail":
+        m[0:8] = struct.pack("=Q", r.choice((0, 16, RING, 2 ** 64 - 1, 2 ** 63, r.getrandbits(64), r.randrange(RING * 64))))
+        m[128:132] = b"\1\0\0\0"
+    elif how == "hole":
+        libc.fallocate(ring, 3, ctypes.c_long(0), ctypes.c_long(HEAD + RING))
+    elif how == "size":
+        for size in (0, HEAD, HEAD + 4 * RING):
+            try:
+                os.ftruncate(ring, size)
+            except OSError:
+                pass
+    m.close()
+
+
+libc = ctypes.CDLL(None)
+
+
+def listener_spoils(t):
+    """Listeners who do to what is shared whatever they can; some share one memory."""
+    r = random.Random(2)
+    rings = []
+    for seals in (fcntl.F_SEAL_SHRINK, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL):
+        ring = os.memfd_create("ring", os.MFD_ALLOW_SEALING)
+        os.ftruncate(ring, HEAD + RING)
+        fcntl.fcntl(ring, fcntl.F_ADD_SEALS, seals)
+        rings += [ring] * 3
+    asked = [ask(x) for x in rings]
+    same([kind for _, kind in asked], [0x8008] * 6, "six listen, of whom three each have brought the same memory [listen-hostile]")
+    for _ in range(30):
+        for how in ("tail", "some", "anything", "hole", "size"):
+            for ring in set(rings):
+                spoil(ring, how, r)
+            flood(t, 20)
+        t.pings(1, again=True)
+    c = Capture(t, "a", "--inner", file=HERE + "beside")
+    seen = t.pings(3, again=True)
+    same((c.end(), set(seen) <= set(icmp(HERE + "beside"))), (0, True), "whatever they do to it, the tunnel goes on, and who listens beside them hears all [listen-hostile]")
+    left = listeners(t.daemons["a"], "left")
+    for s, _ in asked:
+        s.close()
+    ok(wait_for(lambda: listeners(t.daemons["a"], "left") >= left + 6), "and they are forgotten when they go [listen-hostile]")
+
+
+def stopped(t):
+    """A capture that stands still, or is killed, wherever it is."""
+    for i in range(12):
+        p = subprocess.Popen([SCOPE, "capture", "--keys", "-w", HERE + "phase", "wg1"], stderr=subprocess.DEVNULL)
+        select.select([], [], [], 0.001 * i * i)
+        p.send_signal(signal.SIGKILL if i % 2 else signal.SIGSTOP)
+        flood(t, 50)
+        t.pings(1, again=True)
+        p.kill()
+        p.wait()
+    ok(wait_for(lambda: listeners(t.daemons["a"]) == listeners(t.daemons["a"], "left")), "a capture that is stopped or killed at any moment is forgotten, and the tunnel goes on [capture-killed]")
 
 
 def full(t):
@@ -359,6 +500,9 @@ def main():
     t = middle((), False)
     rotation(t)
     bad(t)
+    surroundings(t)
+    listener_spoils(t)
+    stopped(t)
     full(t)
     slow(t)
     limits(t)

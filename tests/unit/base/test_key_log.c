@@ -88,6 +88,7 @@ static void after_half_a_line(void)
 static void refused(void)
 {
 	struct key_log l = KEY_LOG_NONE;
+	cleanup(buf_done) struct buf lengthy = buf_of_max(4096), why = buf_of_max(1024);
 	char target[128];
 
 	snprintf(target, sizeof(target), "%s/open", dir);
@@ -102,6 +103,14 @@ static void refused(void)
 	CHECK(strstr(said, "symbolic link"));
 	CHECK_EQ(open_log("link", true, &l), -ELOOP);
 	CHECK_EQ(open_log(".", false, &l), -EISDIR);
+	CHECK_EQ(open_log("\033[31mmissing/new", false, &l), -ENOENT);
+	CHECK(strstr(said, "/?[31mmissing/new: No such") && !strchr(said, '\033'));
+	memset(target, 'x', sizeof(target) - 1);
+	target[sizeof(target) - 1] = '\0';
+	for (unsigned i = 0; i < 20; i++)
+		buf_puts(&lengthy, target);
+	CHECK_EQ(key_log_open(buf_str(&lengthy), false, &l, &why), -ENAMETOOLONG);
+	CHECK(strstr(buf_str(&why), "xxx: File name too long"));
 	CHECK_EQ(open_log("missing/new", false, &l), -ENOENT);
 	CHECK_EQ(key_log_open("/dev/null", false, &l, &(struct buf){.max = 0}), -EPERM);
 	CHECK_EQ(l.fd, -1);

@@ -22,9 +22,11 @@ static struct story *story;
 static struct writer *w;
 static struct buf why;
 
+static bool secret;
+
 static int start(const char *file, uint64_t file_max, unsigned files_max)
 {
-	struct writer_config c = {.path = file, .tunnel = "wg0", .snap = 65535, .file_max = file_max, .files_max = files_max};
+	struct writer_config c = {.path = file, .tunnel = "wg0", .snap = 65535, .secret = secret, .file_max = file_max, .files_max = files_max};
 
 	why = buf_of_max(1000);
 	if (names_new(&names) < 0 || names_read(names, "[Peer]\n# pc\nAllowedIPs=10.0.0.1/32", 33) < 0 ||
@@ -292,6 +294,79 @@ static void cannot_write(void)
 	done();
 }
 
+/* What writer_open() says; what was there before must be there still if it refuses. */
+static int try(const char *file, bool with_keys)
+{
+	static const char old[] = "what was there before";
+	int fd = open(path, O_WRONLY), r;
+	char now[sizeof(old)] = "";
+
+	if (pwrite(fd, old, sizeof(old), 0) != (ssize_t)sizeof(old))
+		abort();
+	close(fd);
+	secret = with_keys;
+	r = start(file, 0, 0);
+	secret = false;
+	stop();
+	done();
+	fd = open(path, O_RDONLY);
+	CHECK_EQ(pread(fd, now, sizeof(now), 0), (ssize_t)sizeof(now));
+	CHECK_EQ(!memcmp(now, old, sizeof(old)), r < 0);
+	close(fd);
+	return r;
+}
+
+static unsigned mode_of(const char *file)
+{
+	struct stat st;
+
+	return stat(file, &st) < 0 ? 0 : st.st_mode & 0777;
+}
+
+static void what_others_may_read(void)
+{
+	CHECK_EQ(chmod(path, 0644), 0);
+	CHECK_EQ(try(path, true), -EPERM);
+	CHECK_EQ(mode_of(path), 0644);
+	CHECK_EQ(try(path, false), 0);
+	CHECK_EQ(mode_of(path), 0600);
+	CHECK_EQ(try(path, true), 0);
+}
+
+static void what_is_somebody_elses(void)
+{
+	char link[64], pipe_path[64];
+	int fd;
+
+	snprintf(link, sizeof(link), "%s/link", dir);
+	snprintf(pipe_path, sizeof(pipe_path), "%s/pipe", dir);
+	CHECK_EQ(symlink(path, link), 0);
+	CHECK_EQ(try(link, true), 0);
+	CHECK_EQ(lchown(link, 12345, (gid_t)-1), 0);
+	CHECK_EQ(try(link, true), -EPERM);
+	CHECK_EQ(try(link, false), -EPERM);
+	setenv("SUDO_UID", "12345", 1);
+	CHECK_EQ(try(link, true), 0);
+	unsetenv("SUDO_UID");
+	CHECK_EQ(chown(path, 12345, (gid_t)-1), 0);
+	CHECK_EQ(try(path, true), -EPERM);
+	CHECK_EQ(try(path, false), -EPERM);
+	CHECK_EQ(chown(path, geteuid(), (gid_t)-1), 0);
+	CHECK_EQ(try(path, true), 0);
+	CHECK_EQ(mkfifo(pipe_path, 0600), 0);
+	CHECK_EQ(chown(pipe_path, 12345, (gid_t)-1), 0);
+	fd = open(pipe_path, O_RDWR);
+	secret = true;
+	CHECK_EQ(start(pipe_path, 0, 0), -EPERM);
+	CHECK(strstr(buf_str(&why), "somebody else"));
+	secret = false;
+	stop();
+	done();
+	close(fd);
+	unlink(pipe_path);
+	unlink(link);
+}
+
 int main(void)
 {
 	if (!mkdtemp(dir))
@@ -305,6 +380,11 @@ int main(void)
 	test_run("a reader that is gone is an error [writer-full]", reader_gone);
 	test_run("losses are told once [writer-lost]", losses);
 	test_run("a file that cannot be written is named [writer-full]", cannot_write);
+	test_run("keys are not written where others may read them, and nothing there is touched [capture-private]", what_others_may_read);
+	if (geteuid() == 0)
+		test_run("nor is anything to a file, link or pipe of somebody else [capture-private]", what_is_somebody_elses);
+	else
+		test_skip("nor is anything to a file, link or pipe of somebody else", "takes root");
 	unlink(path);
 	rmdir(dir);
 	return test_done();
