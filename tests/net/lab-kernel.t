@@ -47,6 +47,13 @@ is "and input, errors and status [lab-kernel]" \
 	"$(echo in | /run/lab/bin/ginnel lab exec b sh -c 'cat; echo err >&2; exit 7' 2>/run/lab/errors; echo $?; cat /run/lab/errors)" \
 	$'in\n7\nerr'
 ok "status shows both ends of the tunnel [lab-kernel]" test "$(lab status | grep -c 'latest handshake')" = 2
+# As docs/DEBUGGING.md has it.
+kernel_says() { lab exec b dmesg | grep -q 'wireguard: ginnel-lab-b: Receiving handshake initiation'; }
+ok "the kernel's WireGuard can be told to say what it does [lab-says]" \
+	lab exec b sh -c 'echo module wireguard +p >/sys/kernel/debug/dynamic_debug/control'
+ok "a new handshake is made [lab-says]" \
+	eval '/run/lab/bin/ginnel capture --keys -c 2 -d 60 -w /run/lab/renewed.pcapng ginnel-lab-a'
+ok "and it does [lab-says]" within 60 kernel_says
 # The command that is printed, and what a person would type.
 gdb_command=$(grep '^gdb ' /run/lab/said)
 is "the command that is printed attaches GDB [lab-kernel-gdb]" \
