@@ -32,6 +32,8 @@ static void checking_done(struct checking *c)
 }
 
 static void find(struct checking *c, bool error, unsigned line, unsigned column, const char *fmt, va_list args)
+	__attribute__((format(printf, 5, 0)));
+static void find(struct checking *c, bool error, unsigned line, unsigned column, const char *fmt, va_list args)
 {
 	struct finding f = {.line = max(line, 1u), .column = max(column, 1u), .order = c->n, .error = error};
 
@@ -407,7 +409,8 @@ static bool report(const struct checking *c, const char *name, struct buf *error
 {
 	size_t n_errors = 0, n_warnings = 0;
 
-	for (const struct finding *f = c->findings; f < c->findings + c->n; f++) {
+	for (size_t i = 0; i < c->n; i++) {
+		const struct finding *f = &c->findings[i];
 		size_t *n = f->error ? &n_errors : &n_warnings;
 		struct buf *ret = f->error ? errors : warnings;
 
@@ -431,7 +434,8 @@ bool check(const struct office *o, const char *name, struct buf *errors, struct 
 			check_member(&c, m);
 	check_overlaps(&c);
 	check_keys(&c);
-	qsort(c.findings, c.n, sizeof(*c.findings), by_line);
+	if (c.n)
+		qsort(c.findings, c.n, sizeof(*c.findings), by_line);
 	good = report(&c, name, errors, warnings);
 	if (c.lost)
 		buf_printf(errors, "%s:1:1: %s\n", name, strerror(ENOMEM));

@@ -42,7 +42,9 @@ int office_index(struct office *o)
 	o->nodes = calloc(o->n_members + 1, sizeof(*o->nodes));
 	if (!o->by_name || !o->nodes)
 		return -ENOMEM;
-	for (const struct member *m = o->members; m < o->members + o->n_members; m++) {
+	for (size_t i = 0; i < o->n_members; i++) {
+		const struct member *m = &o->members[i];
+
 		if (m->gone)
 			continue;
 		o->by_name[o->n_by_name++] = m;

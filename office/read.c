@@ -535,9 +535,10 @@ int office_read(enum dialect dialect, const char *file, const char *text, size_t
 	cleanup(office_freep) struct office *o = calloc(1, sizeof(*o));
 	struct reading reading = {.r = {.dialect = dialect, .o = o, .file = file, .errors = errors}};
 	struct reader *r = &reading.r;
-	const char *p = text, *end = text + len;
+	const char *p = len ? text : "", *end = p + len;
 
-	if (!o)
+	/* There is an array even of no members, so that whoever walks it need not ask. */
+	if (!o || !array_grow(&o->members, &reading.room, 0, sizeof(*o->members)))
 		return -ENOMEM;
 	if (len > OFFICE_TEXT_MAX) {
 		reader_complain(r, 1, 1, "more than %zu MiB", OFFICE_TEXT_MAX >> 20);
