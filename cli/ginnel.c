@@ -23,13 +23,18 @@ static const struct {
 	const char *verb, *program;
 	bool is_verb_there; /* the program has several, and knows them by this word */
 } programs[] = {
+	{"accept", "ginnel-office", true},
 	{"capture", "ginnel-scope", true},
 	{"check", "ginnel-office", true},
 	{"conf", "ginnel-conf"},
+	{"down", "ginnel-office", true},
+	{"export", "ginnel-office", true},
+	{"key", "ginnel-office", true},
 	{"keylog", "ginnel-scope", true},
 	{"lab", "ginnel-lab"},
 	{"plan", "ginnel-office", true},
 	{"trace", "ginnel-scope", true},
+	{"up", "ginnel-office", true},
 	{"wg", "ginnel-wg"},
 };
 
@@ -195,6 +200,16 @@ static const struct cmd commands[] = {
 		.help = "say what is wrong with the file of an office network: ginnel-office"},
 	{"plan", .operands = "[OPTION...] [NAME...]", .raw = true, .run = run_program,
 		.help = "say what each of its members gets, and what changes: ginnel-office"},
+	{"key", .operands = "[OPTION...] NAME", .raw = true, .run = run_program,
+		.help = "make a member's private key, and print the public one: ginnel-office"},
+	{"accept", .operands = "[OPTION...] [NAME WORD VALUE]", .raw = true, .run = run_program,
+		.help = "take in what members say of themselves: ginnel-office"},
+	{"export", .operands = "[OPTION...] NAME [FORM]", .raw = true, .run = run_program,
+		.help = "print a member's part, for ginnel up or for other programs: ginnel-office"},
+	{"up", .operands = "[OPTION...] [BUNDLE]", .raw = true, .run = run_program,
+		.help = "make this machine what its part says: ginnel-office"},
+	{"down", .operands = "[OPTION...]", .raw = true, .run = run_program,
+		.help = "undo what up made: ginnel-office"},
 	{"wg", .operands = "[ARGUMENT...]", .raw = true, .run = run_program,
 		.help = "run a WireGuard tunnel in user space: ginnel-wg"},
 	{"conf", CMD_COMMANDS(conf_commands),

@@ -7,8 +7,8 @@
 #include "crypto/aead.h"
 #include "ctl/capture.h"
 #include "ctl/protocol.h"
+#include "office/export.h"
 #include "office/lab_plan.h"
-#include "office/plan.h"
 #include "scope/icmp_errors.h"
 #include "tunnel/fast_path.h"
 #include "tunnel/handover.h"
@@ -44,6 +44,7 @@
 	X(fast_path, FAST_PATH_LIST, PUBLIC, FLAGS)                                                      \
 	X(fast_path_why, FAST_PATH_WHY_LIST, PUBLIC, ENUM)                                               \
 	X(flags_boundary, FLAGS_BOUNDARY_LIST, INTERNAL, ENUM)                                           \
+	X(gateway, GATEWAY_LIST, PUBLIC, ENUM)                                                           \
 	X(gateway_kind, GATEWAY_KIND_LIST, PUBLIC, ENUM)                                                \
 	X(handover_item, HANDOVER_ITEM_LIST, PUBLIC, ENUM)                                               \
 	X(handover_message, HANDOVER_MESSAGE_LIST, PUBLIC, ENUM)                                         \

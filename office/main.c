@@ -1,6 +1,19 @@
 /* ginnel-office: the office network, from one file. */
 #include "office/verbs.h"
 
+#include <stdio.h>
+
+bool verb_interface(const struct verb_settings *s)
+{
+	static const char first[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+			  others[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+
+	if (strchr(first, s->interface[0]) && strspn(s->interface, others) == strlen(s->interface))
+		return true;
+	fprintf(stderr, "ginnel-office: %s: an interface's name is of letters, digits, _ and -, a letter first\n", s->interface);
+	return false;
+}
+
 static const struct cmd_option desk_options[] = {
 	{"file", .metavar = "FILE", .value = VALUE_TEXT_AT(verb_settings, file, 1, VERB_FILE),
 		.help = "the office's file, beside which its lock is"},
@@ -14,11 +27,33 @@ static const struct cmd_option plan_options[] = {
 	{"svg", .value = VALUE_BOOL_AT(verb_settings, svg), .help = "print the drawing as SVG; runs dot of Graphviz"},
 };
 
+static const struct cmd_option member_options[] = {
+	{"interface", .metavar = "NAME", .value = VALUE_TEXT_AT(verb_settings, interface, 1, VERB_INTERFACE),
+		.help = "the tunnel's interface, after which files are called too"},
+};
+
+static const struct cmd_option export_options[] = {
+	{"file", .metavar = "FILE", .value = VALUE_TEXT_AT(verb_settings, file, 1, VERB_FILE),
+		.help = "the office's file, beside which its lock is"},
+	{"interface", .metavar = "NAME", .value = VALUE_TEXT_AT(verb_settings, interface, 1, VERB_INTERFACE),
+		.help = "the tunnel's interface, after which files are called too"},
+};
+
 static const struct cmd commands[] = {
 	{"check", .run = verb_check, CMD_OPTIONS(desk_options),
 		.help = "say what is wrong with the file, and what will not go well"},
 	{"plan", .operands = "[NAME...]", .most = CMD_MOST_ANY, .run = verb_plan, CMD_OPTIONS(plan_options),
 		.help = "say what each member gets, and what changes against the lock"},
+	{"key", .operands = "NAME", .least = 1, .most = 1, .run = verb_key, CMD_OPTIONS(member_options),
+		.help = "make this machine's private key, and print the public one for accept"},
+	{"accept", .operands = "[NAME WORD VALUE]", .most = 3, .run = verb_accept, CMD_OPTIONS(desk_options),
+		.help = "take in what members say of themselves: keys, return modes, MTUs"},
+	{"export", .operands = "NAME [FORM]", .least = 1, .most = 2, .words = verb_export_words, .run = verb_export,
+		CMD_OPTIONS(export_options), .help = "print a member's part, for ginnel up or for other programs"},
+	{"up", .operands = "[BUNDLE]", .most = 1, .run = verb_up, CMD_OPTIONS(member_options),
+		.help = "make this machine what its part of the network says"},
+	{"down", .run = verb_down, CMD_OPTIONS(member_options),
+		.help = "undo what up made"},
 };
 
 static const struct cmd root = {

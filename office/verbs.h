@@ -4,14 +4,28 @@
 #include "base/cmd.h"
 
 #include <limits.h>
+#include <net/if.h>
 
 #define VERB_FILE "office.net"
+#define VERB_INTERFACE "office"
 #define VERB_STATUS_USAGE 2
 
 struct verb_settings {
 	char	file[PATH_MAX];
+	char	interface[IFNAMSIZ];
 	bool	json, dot, svg;
 };
 
+/* verb_interface(s): whether the name can be that of an interface, a table and files; said if not. */
+bool verb_interface(const struct verb_settings *s);
+
+int verb_accept(const struct cmd_call *call, void *into);
 int verb_check(const struct cmd_call *call, void *into);
+int verb_down(const struct cmd_call *call, void *into);
+int verb_export(const struct cmd_call *call, void *into);
+int verb_key(const struct cmd_call *call, void *into);
 int verb_plan(const struct cmd_call *call, void *into);
+int verb_up(const struct cmd_call *call, void *into);
+
+/* Forms, for completion. */
+int verb_export_words(struct buf *ret);

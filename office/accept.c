@@ -1,0 +1,202 @@
+#include "office/accept.h"
+
+#include "base/suggest.h"
+
+#include <errno.h>
+
+#define WORDS 3
+
+struct word {
+	const char	*at;
+	size_t		 len;
+};
+
+struct acceptor {
+	struct office	*o;
+	const char	*source;
+	unsigned	 line;
+	struct buf	*said, *errors;
+	bool		 no_keys;
+};
+
+static bool is(const struct word *w, const char *text)
+{
+	return strlen(text) == w->len && !memcmp(w->at, text, w->len);
+}
+
+static void refuse(struct acceptor *a)
+{
+	buf_printf(a->errors, "%s:%u: ", a->source, a->line);
+}
+
+/* How many words there are, one more than fit at most. */
+static size_t split(const char *line, size_t len, struct word ret[WORDS])
+{
+	size_t n = 0;
+
+	while (len) {
+		size_t blank = 0, word = 0;
+
+		while (blank < len && strchr(" \t\r", line[blank]))
+			blank++;
+		line += blank;
+		len -= blank;
+		while (word < len && !strchr(" \t\r", line[word]))
+			word++;
+		if (word && n < WORDS)
+			ret[n] = (struct word){line, word};
+		n += word > 0;
+		line += word;
+		len -= word;
+	}
+	return n;
+}
+
+static struct member *find(struct acceptor *a, const struct word *name)
+{
+	struct suggest s = suggest_for(name->at, name->len);
+	char text[OFFICE_NAME_MAX + 1] = "";
+	const struct member *m = NULL;
+
+	if (name->len < sizeof(text) && !memchr(name->at, '\0', name->len)) {
+		memcpy(text, name->at, name->len);
+		m = office_find(a->o, text);
+	}
+	if (m && m->kind != MEMBER_HOST)
+		return &a->o->members[m - a->o->members];
+	refuse(a);
+	if (m) {
+		buf_printf(a->errors, "%s is a host, on which nothing of ours runs\n", text);
+		return NULL;
+	}
+	buf_puts(a->errors, "there is no member ");
+	buf_put_printable(a->errors, name->at, min(name->len, (size_t)OFFICE_NAME_MAX));
+	for (size_t i = 0; i < a->o->n_members; i++)
+		if (!a->o->members[i].gone && a->o->members[i].kind != MEMBER_HOST)
+			suggest_offer(&s, a->o->members[i].name);
+	suggest_say(&s, "", a->errors);
+	buf_puts(a->errors, "\n");
+	return NULL;
+}
+
+static const struct member *owner_of(const struct office *o, const uint8_t key[KEY_LEN])
+{
+	for (size_t i = 0; i < o->n_members; i++)
+		if (!o->members[i].gone && o->members[i].has_key && !memcmp(o->members[i].public_key, key, KEY_LEN))
+			return &o->members[i];
+	return NULL;
+}
+
+static void accept_key(struct acceptor *a, struct member *m, const struct word *value)
+{
+	const struct member *owner;
+	uint8_t key[KEY_LEN];
+
+	if (key_text_parse(value->at, value->len, key) < 0) {
+		refuse(a);
+		buf_printf(a->errors, "key of %s: is no key: 44 characters of base64, as ginnel key prints them\n", m->name);
+		return;
+	}
+	owner = owner_of(a->o, key);
+	if (owner == m)
+		return;
+	if (owner) {
+		refuse(a);
+		buf_printf(a->errors, "key of %s: is the key of %s already\n", m->name, owner->name);
+		return;
+	}
+	buf_printf(a->said, "%s: %s\n", m->name, m->has_key ? "another key takes the old one's place" : "has its key");
+	m->has_key = true;
+	memcpy(m->public_key, key, KEY_LEN);
+}
+
+static void accept_mode(struct acceptor *a, struct member *m, const struct word *value)
+{
+	char text[16] = "";
+	int64_t mode = RETURN_AUTO;
+
+	if (value->len < sizeof(text))
+		memcpy(text, value->at, value->len);
+	if (m->kind != MEMBER_NODE || enum_value(&return_mode_enum, text, &mode) < 0 || mode == RETURN_AUTO) {
+		refuse(a);
+		buf_printf(a->errors, "return of %s: %s\n", m->name,
+			m->kind == MEMBER_NODE ? "must be route, route+gw or snat" : "is for nodes only");
+		return;
+	}
+	if (m->learnt_mode != (enum return_mode)mode)
+		buf_printf(a->said, "%s: return mode %s\n", m->name, text);
+	m->learnt_mode = (enum return_mode)mode;
+}
+
+static void accept_mtu(struct acceptor *a, struct member *m, const struct word *value)
+{
+	uint64_t mtu;
+
+	if (text_number(value->at, value->len, ACCEPT_MTU_MOST, &mtu) < 0 || mtu < ACCEPT_MTU_LEAST) {
+		refuse(a);
+		buf_printf(a->errors, "mtu of %s: must be %u..%u\n", m->name, ACCEPT_MTU_LEAST, ACCEPT_MTU_MOST);
+		return;
+	}
+	if (m->learnt_mtu != mtu)
+		buf_printf(a->said, "%s: MTU %u\n", m->name, (unsigned)mtu);
+	m->learnt_mtu = (unsigned)mtu;
+}
+
+static void accept_line(struct acceptor *a, const char *line, size_t len)
+{
+	struct word words[WORDS] = {{NULL, 0}};
+	size_t n = split(line, len, words);
+	struct member *m;
+
+	if (!n || *words[0].at == '#')
+		return;
+	if (n != WORDS) {
+		refuse(a);
+		buf_puts(a->errors, "must be NAME key KEY, NAME return MODE or NAME mtu N\n");
+		return;
+	}
+	m = find(a, &words[0]);
+	if (!m)
+		return;
+	if (is(&words[1], "key") && !a->no_keys) {
+		accept_key(a, m, &words[2]);
+	} else if (is(&words[1], "return")) {
+		accept_mode(a, m, &words[2]);
+	} else if (is(&words[1], "mtu")) {
+		accept_mtu(a, m, &words[2]);
+	} else {
+		refuse(a);
+		buf_printf(a->errors, "behind %s stands key, return or mtu\n", m->name);
+	}
+}
+
+static void accept_all(struct acceptor *a, const char *text, size_t len)
+{
+	while (len) {
+		const char *end = memchr(text, '\n', len);
+		size_t line = end ? (size_t)(end - text) : len;
+
+		a->line++;
+		accept_line(a, text, line);
+		line += end != NULL;
+		text += line;
+		len -= line;
+	}
+}
+
+int accept_lines(struct office *o, const char *source, const char *text, size_t len, struct buf *said,
+	struct buf *errors)
+{
+	struct acceptor a = {.o = o, .source = source, .said = said, .errors = errors};
+
+	accept_all(&a, text, len);
+	return errors->len || errors->error ? -EINVAL : 0;
+}
+
+void accept_learnt(struct office *o, const char *text, size_t len)
+{
+	cleanup(buf_done) struct buf unsaid = buf_of_max(OFFICE_TEXT_MAX);
+	struct acceptor a = {.o = o, .source = "", .said = &unsaid, .errors = &unsaid, .no_keys = true};
+
+	accept_all(&a, text, len);
+}

@@ -1,0 +1,29 @@
+/*
+ * office/accept.h - what members say of themselves, taken into the office.
+ *
+ *	NAME key BASE64
+ *	NAME return MODE
+ *	NAME mtu N
+ *
+ * Pure.
+ */
+#pragma once
+
+#include "office/office.h"
+
+#define ACCEPT_MTU_LEAST 576
+#define ACCEPT_MTU_MOST 65535
+
+/*
+ * accept_lines(o, source, text, len, said, errors):
+ * ${source} stands in front of each error, with the number of the line.  What has changed is appended
+ * to ${said}, a line each.  0; -EINVAL with at least one error, and then ${o} is of no use any more.
+ */
+int accept_lines(struct office *o, const char *source, const char *text, size_t len, struct buf *said,
+	struct buf *errors);
+
+/*
+ * accept_learnt(o, text, len): of a member's own notes what fits: "NAME return MODE" and "NAME mtu N".
+ * What cannot be read is left out.
+ */
+void accept_learnt(struct office *o, const char *text, size_t len);

@@ -1,0 +1,280 @@
+#include "office/engine.h"
+
+#include "base/log.h"
+#include "base/program.h"
+#include "conf/apply.h"
+#include "conf/client.h"
+#include "conf/net.h"
+#include "office/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <time.h>
+
+#define MEMORY_MAX ((size_t)16 << 20)
+#define STOP_STEP_MS 10
+#define STOP_STEPS 1000
+
+static bool is_nobody(int r)
+{
+	return r == -ENOENT || r == -ECONNREFUSED;
+}
+
+/* ---- start ---- */
+
+static int launch(const char *interface)
+{
+	char program[PATH_MAX], log[PATH_MAX];
+	char *argv[] = {program, (char *)(uintptr_t)interface, NULL};
+	cleanup(close_fd) int fd = -1;
+	int r = program_beside("ginnel-wg", program);
+
+	if (r < 0) {
+		log_error("cannot find ginnel-wg: %s", strerror(-r));
+		return r;
+	}
+	snprintf(log, sizeof(log), "%s/%s.log", ENGINE_DIR, interface);
+	fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	unsetenv("WG_PROCESS_FOREGROUND");
+	r = fd < 0 ? -errno : program_run(argv, NULL, fd, NULL);
+	if (r < 0)
+		log_error("cannot run %s: %s%s", program, strerror(-r),
+			r == -ENOENT ? "; the programs belong in one directory" : "");
+	else if (r)
+		log_error("%s does not start: see %s", program, log);
+	else
+		log_info("started %s for %s", program, interface);
+	return r > 0 ? -ECHILD : r;
+}
+
+static int start(const char *interface, struct made *m)
+{
+	unsigned there = if_nametoindex(interface);
+	int r;
+
+	if (there && !(m->link && m->ifindex == there)) {
+		log_error("there is an interface %s already, and no daemon serves it: take it away, or say "
+			  "--interface=NAME",
+			interface);
+		return -EEXIST;
+	}
+	m->link = true;
+	m->ifindex = 0;
+	r = made_save(m);
+	if (r == 0)
+		r = launch(interface);
+	if (r < 0)
+		return r;
+	m->ifindex = if_nametoindex(interface);
+	return made_save(m);
+}
+
+int engine_start(const char *interface, const uint8_t key[KEY_LEN], struct made *m)
+{
+	static const uint8_t none[KEY_LEN];
+	cleanup(running_freep) struct running *running = NULL;
+	int r = client_get(interface, &running);
+
+	if (is_nobody(r))
+		return start(interface, m);
+	if (r < 0) {
+		log_error("the daemon that serves %s does not answer: %s", interface, strerror(-r));
+		return r;
+	}
+	/* Killed between the start and the note of it. */
+	if (m->link && !m->ifindex) {
+		m->ifindex = if_nametoindex(interface);
+		r = made_save(m);
+	}
+	if (r == 0 && memcmp(running->private_key, none, KEY_LEN) != 0 &&
+		memcmp(running->private_key, key, KEY_LEN) != 0 &&
+		!(m->link && m->ifindex == if_nametoindex(interface))) {
+		log_error("%s is another tunnel, with a key of its own: say --interface=NAME", interface);
+		return -EBUSY;
+	}
+	return r;
+}
+
+/* ---- peers ---- */
+
+static int memory_path(const char *interface, char ret[PATH_MAX])
+{
+	return snprintf(ret, PATH_MAX, "%s/%s.endpoints", ENGINE_STATE_DIR, interface) >= PATH_MAX
+		       ? -ENAMETOOLONG
+		       : 0;
+}
+
+static void recall(const char *interface, struct endpoint_rows *ret)
+{
+	cleanup(buf_done) struct buf text = buf_of_max(MEMORY_MAX);
+	char path[PATH_MAX];
+
+	*ret = (struct endpoint_rows){0};
+	if (memory_path(interface, path) == 0 && store_read(path, &text) == 0)
+		endpoints_parse((const char *)text.data, text.len, ret);
+}
+
+static int compare_peers(const void *a, const void *b)
+{
+	return memcmp(((const struct conf_peer *)a)->public_key, ((const struct conf_peer *)b)->public_key,
+		KEY_LEN);
+}
+
+static int compare_prefixes(const void *a, const void *b)
+{
+	return prefix_compare(a, b);
+}
+
+static int put_peer(const struct plan_peer *p, struct conf_peer *ret)
+{
+	*ret = (struct conf_peer){.has_public_key = true, .keepalive = p->keepalive_s,
+		.allowed = calloc(max(p->n_allowed, (size_t)1), sizeof(*ret->allowed))};
+	if (!ret->allowed)
+		return -ENOMEM;
+	memcpy(ret->public_key, p->member->public_key, KEY_LEN);
+	if (p->has_endpoint)
+		ret->endpoint = p->member->endpoint;
+	for (; ret->n_allowed < p->n_allowed; ret->n_allowed++)
+		ret->allowed[ret->n_allowed] = p->allowed[ret->n_allowed];
+	if (ret->n_allowed)
+		qsort(ret->allowed, ret->n_allowed, sizeof(*ret->allowed), compare_prefixes);
+	return 0;
+}
+
+/* The plan as the file of a tunnel. */
+static int make_conf(const struct plan *p, const uint8_t key[KEY_LEN], struct conf_file **ret)
+{
+	cleanup(conf_freep) struct conf_file *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	c->peers = calloc(max(p->n_peers, (size_t)1), sizeof(*c->peers));
+	if (!c->peers)
+		return -ENOMEM;
+	memcpy(c->private_key, key, KEY_LEN);
+	c->has_private_key = true;
+	c->listen_port = p->listen_port;
+	c->table = CONF_TABLE_OFF;
+	for (size_t i = 0; i < p->n_peers; i++) {
+		int r = p->peers[i].member->has_key ? put_peer(&p->peers[i], &c->peers[c->n_peers]) : 0;
+
+		if (r < 0)
+			return r;
+		c->n_peers += p->peers[i].member->has_key;
+	}
+	if (c->n_peers)
+		qsort(c->peers, c->n_peers, sizeof(*c->peers), compare_peers);
+	*ret = steal(c);
+	return 0;
+}
+
+int engine_configure(const struct plan *p, const char *interface, const uint8_t key[KEY_LEN])
+{
+	cleanup(endpoint_rows_done) struct endpoint_rows remembered = {0};
+	cleanup(conf_freep) struct conf_file *c = NULL;
+	uint32_t mark;
+	int r = make_conf(p, key, &c);
+
+	if (r < 0) {
+		log_error("cannot configure %s: %s", interface, strerror(-r));
+		return r;
+	}
+	recall(interface, &remembered);
+	return apply_daemon(interface, c, &remembered, &mark);
+}
+
+void engine_remember(const char *interface)
+{
+	cleanup(endpoint_rows_done) struct endpoint_rows before = {0};
+	cleanup(buf_done) struct buf text = buf_of_max(MEMORY_MAX);
+	cleanup(running_freep) struct running *running = NULL;
+	struct conf_file c = {.n_peers = 0};
+	char path[PATH_MAX];
+	int r = client_get(interface, &running);
+
+	if (r == 0)
+		r = memory_path(interface, path);
+	if (r < 0)
+		return;
+	recall(interface, &before);
+	c.peers = calloc(max(running->n_peers, (size_t)1), sizeof(*c.peers));
+	if (!c.peers)
+		return;
+	for (size_t i = 0; i < running->n_peers; i++) {
+		const struct running_peer *p = &running->peers[i];
+		const struct endpoint_row *row = endpoints_row(&before, p->public_key);
+		cleanup(buf_done) struct buf why = buf_of_max(256);
+		struct conf_peer *to = &c.peers[c.n_peers++];
+
+		memcpy(to->public_key, p->public_key, KEY_LEN);
+		if (p->handshake_s && p->endpoint[0])
+			text_endpoint(p->endpoint, strlen(p->endpoint), &to->endpoint, &why);
+		else if (row)
+			to->endpoint = row->endpoint;
+	}
+	endpoints_format(&c, &text);
+	free(c.peers);
+	r = store_write(path, 0600, &text);
+	if (r < 0)
+		log_error("cannot write %s: %s; where peers are is not remembered", path, strerror(-r));
+}
+
+/* ---- stop ---- */
+
+static int wait_until_gone(const char *interface)
+{
+	const struct timespec step = {.tv_nsec = STOP_STEP_MS * 1000000L};
+
+	for (unsigned i = 0; i < STOP_STEPS; i++) {
+		cleanup(running_freep) struct running *running = NULL;
+
+		if (is_nobody(client_get(interface, &running)))
+			return 0;
+		nanosleep(&step, NULL);
+	}
+	log_error("the daemon of %s does not end", interface);
+	return -ETIMEDOUT;
+}
+
+static int end(const char *interface)
+{
+	cleanup(net_closep) struct net *n = NULL;
+	int r = net_open(interface, &n);
+
+	if (r == 0)
+		r = net_remove_link(n);
+	if (r < 0 && r != -ENODEV) {
+		log_error("cannot remove the interface %s: %s", interface, strerror(-r));
+		return r;
+	}
+	return wait_until_gone(interface);
+}
+
+static int empty(const char *interface)
+{
+	cleanup(running_freep) struct running *running = NULL;
+	cleanup(buf_done) struct buf request = buf_of_max(256);
+	static const uint8_t none[KEY_LEN];
+	int r = client_get(interface, &running);
+
+	if (is_nobody(r))
+		return 0;
+	buf_puts(&request, "set=1\nprivate_key=");
+	buf_put_hex(&request, none, KEY_LEN);
+	buf_puts(&request, "\nreplace_peers=true\n\n");
+	if (r == 0)
+		r = client_set(interface, &request);
+	if (r < 0)
+		log_error("cannot take the peers out of %s: %s", interface, strerror(-r));
+	return r;
+}
+
+int engine_stop(const char *interface, const struct made *m)
+{
+	unsigned there = if_nametoindex(interface);
+
+	if (m->link && (!there || !m->ifindex || m->ifindex == there))
+		return end(interface);
+	return empty(interface);
+}

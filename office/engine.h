@@ -1,0 +1,38 @@
+/*
+ * office/engine.h - the daemon that carries a member's tunnel: started, told its peers, ended.
+ *
+ * What fails is told in the log.
+ */
+#pragma once
+
+#include "conf/running.h"
+#include "office/made.h"
+#include "office/plan.h"
+
+#define ENGINE_DIR "/run/ginnel"
+#define ENGINE_STATE_DIR "/var/lib/ginnel"
+
+/*
+ * engine_start(interface, key, m): see to it that a daemon serves the interface: one that runs already,
+ * unless it has another key, or else a new ginnel-wg of the directory of this program, which is noted
+ * in ${m}.  0 or negative errno.
+ */
+int engine_start(const char *interface, const uint8_t key[KEY_LEN], struct made *m);
+
+/*
+ * engine_configure(p, interface, key): tell it what differs from the plan.  For a peer that has no
+ * endpoint the one is taken that was remembered.
+ */
+int engine_configure(const struct plan *p, const char *interface, const uint8_t key[KEY_LEN]);
+
+/*
+ * engine_remember(interface): keep where peers answered, in ENGINE_STATE_DIR/INTERFACE.endpoints.  Those
+ * that have not are remembered as before.
+ */
+void engine_remember(const char *interface);
+
+/*
+ * engine_stop(interface, m): end the daemon if engine_start() started it, and wait until it is gone;
+ * otherwise take its peers and its key.
+ */
+int engine_stop(const char *interface, const struct made *m);

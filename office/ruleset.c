@@ -1,0 +1,52 @@
+#include "office/ruleset.h"
+
+#include "crypto/hash.h"
+
+#include <stdio.h>
+
+#define TABLE_MAX ((size_t)1 << 16)
+
+/*
+ * Set for the less of both ways; never raised.  One rule for each direction: a connection is opened
+ * from either side.
+ */
+static void put_clamp(const char *interface, struct buf *b, unsigned *rules)
+{
+	static const char *const sides[] = {"iifname", "oifname"};
+
+	buf_puts(b, "\tchain clamp {\n\t\ttype filter hook forward priority mangle; policy accept;\n");
+	for (size_t i = 0; i < array_size(sides); i++, ++*rules)
+		buf_printf(b, "\t\t%s \"%s\" tcp flags syn / syn,rst tcp option maxseg size set rt mtu\n",
+			sides[i], interface);
+	buf_puts(b, "\t}\n");
+}
+
+static void put_stand_in(const struct plan *p, const char *interface, struct buf *b, unsigned *rules)
+{
+	const struct prefix *lan = &p->self->lan;
+
+	buf_printf(b, "\tchain source {\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n"
+		"\t\tiifname \"%s\" %s daddr ", interface, lan->family == AF_INET6 ? "ip6" : "ip");
+	text_put_prefix(lan, b);
+	buf_puts(b, " masquerade\n\t}\n");
+	++*rules;
+}
+
+void ruleset_put(const struct plan *p, const char *interface, struct buf *ret, struct ruleset *ret_of)
+{
+	cleanup(buf_done) struct buf chains = buf_of_max(TABLE_MAX), hex = buf_of_max(RULESET_COMMENT_MAX);
+	uint8_t hash[HASH_LEN];
+
+	*ret_of = (struct ruleset){.rules = 0};
+	if (p->clamp)
+		put_clamp(interface, &chains, &ret_of->rules);
+	if (p->snat)
+		put_stand_in(p, interface, &chains, &ret_of->rules);
+	if (!ret_of->rules)
+		return;
+	hash2(hash, chains.data, chains.len, NULL, 0);
+	buf_put_hex(&hex, hash, 8);
+	snprintf(ret_of->comment, sizeof(ret_of->comment), "ginnel %s", buf_str(&hex));
+	buf_printf(ret, "table " RULESET_FAMILY " " RULESET_TABLE "%s {\n\tcomment \"%s\"\n%s}\n", interface,
+		ret_of->comment, buf_str(&chains));
+}

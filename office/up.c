@@ -1,0 +1,265 @@
+#include "office/up.h"
+
+#include "base/log.h"
+#include "conf/apply.h"
+#include "conf/endpoints.h"
+#include "conf/net.h"
+
+#include "office/engine.h"
+#include "office/filter.h"
+#include "office/made.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#define METRIC 5000u /* above that of any network's own: where both have a prefix, the one here is meant */
+
+/* One at a time. */
+static int lock(int *ret)
+{
+	int r = 0;
+
+	if (mkdir(ENGINE_DIR, 0755) < 0 && errno != EEXIST)
+		r = -errno;
+	if (r == 0) {
+		*ret = open(ENGINE_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		r = *ret < 0 || flock(*ret, LOCK_EX) < 0 ? -errno : 0;
+	}
+	if (r < 0)
+		log_error("cannot lock %s: %s", ENGINE_DIR, strerror(-r));
+	return r;
+}
+
+static int load(const char *interface, struct made *ret)
+{
+	int r = made_load(interface, ret);
+
+	if (r < 0)
+		log_error("cannot read %s: %s", ret->path, r == -EBADMSG ? "it holds something else" : strerror(-r));
+	return r;
+}
+
+/* ---- the node's side of its LAN ---- */
+
+struct lan {
+	char		device[IFNAMSIZ];
+	unsigned	ifindex;
+	struct prefix	gateway;	/* only where packets go back through it */
+};
+
+static int find_lan(const struct plan *p, struct net *n, struct lan *ret)
+{
+	const struct member *m = p->self;
+	cleanup(buf_done) struct buf text = buf_of_max(64);
+	int r = 0;
+
+	*ret = (struct lan){.device = ""};
+	if (m->kind != MEMBER_NODE)
+		return 0;
+	text_put_prefix(&m->lan, &text);
+	if (m->device[0])
+		memcpy(ret->device, m->device, sizeof(ret->device));
+	else
+		r = net_device_of(n, &m->lan, ret->device);
+	if (r == 0) {
+		ret->ifindex = if_nametoindex(ret->device);
+		r = ret->ifindex ? 0 : -errno;
+	}
+	if (r < 0) {
+		log_error("%s joins the LAN %s, but this machine has no %s%s: is this %s?", m->name, buf_str(&text),
+			m->device[0] ? "interface " : "address in it", m->device, m->name);
+		return r;
+	}
+	if (!p->gateway_back)
+		return 0;
+	ret->gateway = m->gateway;
+	if (!ret->gateway.family)
+		r = net_gateway_of(n, ret->ifindex, m->lan.family, &ret->gateway);
+	if (r < 0)
+		log_error("the gateway of the LAN %s is not known: write gw ADDRESS behind %s node", buf_str(&text),
+			m->name);
+	return r;
+}
+
+/* ---- settings ---- */
+
+static int set(struct made *m, const char *device, const char *name, const char *value)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "net/ipv4/conf/%s/%s", device, name);
+	return made_set(m, path, value);
+}
+
+/* Of the interfaces that take part; whether this machine is a router for others is not ours to say. */
+static int set_settings(const struct plan *p, const char *interface, const struct lan *lan, struct made *m)
+{
+	int result = 0, r;
+
+	if (p->forward) {
+		result = set(m, interface, "forwarding", "1");
+		r = lan->device[0] ? set(m, lan->device, "forwarding", "1") : 0;
+		result = result ? result : r;
+	}
+	/* Either of the two lets it send them. */
+	if (p->no_redirects) {
+		r = set(m, "all", "send_redirects", "0");
+		result = result ? result : r;
+		r = set(m, interface, "send_redirects", "0");
+		result = result ? result : r;
+	}
+	return result;
+}
+
+/* ---- routes ---- */
+
+static int set_routes(const struct plan *p, const char *interface, struct net *n, const struct lan *lan)
+{
+	cleanup(free_ptr) struct net_route *routes = calloc(p->n_routes + 1, sizeof(*routes));
+	cleanup(buf_done) struct buf text = buf_of_max(64);
+	struct prefix to = {.family = AF_INET};
+	size_t at = 0;
+	int r = routes ? 0 : -ENOMEM;
+
+	for (size_t i = 0; routes && i < p->n_routes; i++) {
+		const struct plan_route *from = &p->routes[i];
+
+		if (from->out == PLAN_OUT_LAN && !lan->ifindex)
+			continue;
+		routes[at] = (struct net_route){.to = from->to, .table = from->table};
+		if (from->out == PLAN_OUT_LAN)
+			routes[at].ifindex = lan->ifindex;
+		if (from->table == RT_TABLE_MAIN)
+			routes[at].metric = METRIC;
+		if (from->via_gateway)
+			routes[at].gateway = lan->gateway;
+		at++;
+	}
+	/* The gateway itself stays on the link, also one that only this machine knows. */
+	if (routes && lan->gateway.family && !p->self->gateway.family)
+		routes[at++] = (struct net_route){.to = lan->gateway, .table = PLAN_TABLE, .ifindex = lan->ifindex};
+	if (r == 0)
+		r = net_set_routes(n, PLAN_TABLE, routes, at, &to);
+	text_put_prefix(&to, &text);
+	if (r == -EEXIST)
+		log_error("another route to %s is there already, and stays: take it away", buf_str(&text));
+	else if (r < 0)
+		log_error("cannot set the route to %s for %s: %s", buf_str(&text), interface, strerror(-r));
+	return r;
+}
+
+static int set_rule(struct net *n, const char *interface, bool on)
+{
+	int r = net_set_rule_in(n, AF_INET, interface, PLAN_TABLE, on);
+
+	if (r < 0)
+		log_error("cannot %s the rule for what comes in by %s: %s", on ? "set" : "remove", interface, strerror(-r));
+	return r;
+}
+
+static int set_link(const struct plan *p, const char *interface, struct net *n)
+{
+	int r = net_set_addresses(n, &p->self->address, 1);
+
+	if (r == 0)
+		r = net_set_up(n, p->mtu);
+	if (r < 0)
+		log_error("cannot set the address and MTU of %s: %s", interface, strerror(-r));
+	return r;
+}
+
+static int set_kernel(const struct plan *p, const char *interface, struct made *m)
+{
+	cleanup(net_closep) struct net *n = NULL;
+	struct lan lan = {.device = ""};
+	int result, r = net_open(interface, &n);
+
+	if (r < 0) {
+		log_error("cannot reach the interface %s: %s", interface, strerror(-r));
+		return r;
+	}
+	r = set_link(p, interface, n);
+	if (r < 0)
+		return r;
+	result = find_lan(p, n, &lan);
+	/* Without it nothing of the LAN is done, and the node itself is reached. */
+	r = set_settings(p, interface, &lan, m);
+	result = result ? result : r;
+	r = set_routes(p, interface, n, &lan);
+	result = result ? result : r;
+	r = set_rule(n, interface, p->gateway_back && lan.gateway.family);
+	return result ? result : r;
+}
+
+int up(const struct plan *p, const char *interface, const uint8_t key[KEY_LEN])
+{
+	cleanup(made_done) struct made m = {.link = false};
+	cleanup(close_fd) int locked = -1;
+	int r = lock(&locked), r_filter;
+
+	if (r == 0)
+		r = load(interface, &m);
+	if (r == 0)
+		r = engine_start(interface, key, &m);
+	if (r < 0)
+		return r;
+	/* Before anything can come through: a flow keeps the source that it began with. */
+	r_filter = filter_set(p, interface);
+	r = engine_configure(p, interface, key);
+	if (r == 0)
+		r = set_kernel(p, interface, &m);
+	engine_remember(interface);
+	return r ? r : r_filter;
+}
+
+/* ---- down ---- */
+
+static int clear_kernel(const char *interface)
+{
+	cleanup(net_closep) struct net *n = NULL;
+	struct prefix unused;
+	bool there = if_nametoindex(interface) != 0;
+	int r = net_open(there ? interface : NULL, &n), r_rule;
+
+	if (r == 0)
+		r = net_set_routes(n, PLAN_TABLE, NULL, 0, &unused);
+	if (r == 0 && there)
+		r = net_set_addresses(n, NULL, 0);
+	if (r < 0)
+		log_error("cannot remove routes and addresses of %s: %s", interface, strerror(-r));
+	r_rule = n ? set_rule(n, interface, false) : 0;
+	return r ? r : r_rule;
+}
+
+int down(const char *interface)
+{
+	cleanup(made_done) struct made m = {.link = false};
+	cleanup(close_fd) int locked = -1;
+	int result = lock(&locked), r;
+
+	if (result == 0)
+		result = load(interface, &m);
+	if (result < 0)
+		return result;
+	engine_remember(interface);
+	result = clear_kernel(interface);
+	r = engine_stop(interface, &m);
+	result = result ? result : r;
+	r = filter_set(NULL, interface);
+	result = result ? result : r;
+	r = made_restore(&m);
+	result = result ? result : r;
+	endpoints_remove(interface);
+	if (result == 0) {
+		char log[PATH_MAX];
+
+		snprintf(log, sizeof(log), "%s/%s.log", ENGINE_DIR, interface);
+		unlink(log);
+		result = made_forget(&m);
+	}
+	return result;
+}

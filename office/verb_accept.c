@@ -1,0 +1,46 @@
+#include "office/verbs.h"
+
+#include "office/accept.h"
+#include "office/load.h"
+#include "office/store.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static int gather(const struct cmd_call *call, struct buf *ret)
+{
+	if (!call->n_operands)
+		return store_read("-", ret);
+	for (int i = 0; i < call->n_operands; i++) {
+		buf_puts(ret, i ? " " : "");
+		buf_puts(ret, call->operands[i]);
+	}
+	return ret->error;
+}
+
+int verb_accept(const struct cmd_call *call, void *into)
+{
+	const struct verb_settings *s = into;
+	cleanup(buf_done) struct buf text = buf_of_max(OFFICE_TEXT_MAX), said = buf_of_max(OFFICE_TEXT_MAX),
+			      errors = buf_of_max(OFFICE_TEXT_MAX);
+	cleanup(office_freep) struct office *o = NULL;
+	int r;
+
+	if (load_office(s->file, &o) < 0)
+		return 1;
+	r = gather(call, &text);
+	if (r < 0) {
+		fprintf(stderr, "ginnel-office: cannot read what to accept: %s\n", strerror(-r));
+		return 1;
+	}
+	r = accept_lines(o, call->n_operands ? "operands" : "standard input", (const char *)text.data, text.len, &said,
+		&errors);
+	fputs(buf_str(&errors), stderr);
+	if (r < 0)
+		return 1;
+	if (!text.len)
+		fprintf(stderr, "ginnel-office: there was nothing to accept\n");
+	if (load_pin(s->file, o) < 0)
+		return 1;
+	return cmd_print(&said) || !text.len;
+}

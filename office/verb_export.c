@@ -1,0 +1,171 @@
+#include "office/verbs.h"
+
+#include "base/suggest.h"
+#include "office/export.h"
+#include "office/load.h"
+#include "office/ruleset.h"
+#include "office/settle.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define OUTPUT_MAX (OFFICE_TEXT_MAX * 4)
+#define GATEWAY "gateway="
+
+struct call {
+	const struct verb_settings	*s;
+	const struct office		*o;
+	const struct member		*m;
+	const char			*kind;	/* behind the form's "=" */
+	struct buf			*out, *why;
+};
+
+static const struct member *find(const struct office *o, const char *name)
+{
+	const struct member *m = office_find(o, name);
+	struct suggest s = suggest_for(name, strlen(name));
+	cleanup(buf_done) struct buf why = buf_of_max(1024);
+
+	if (m && m->kind != MEMBER_HOST)
+		return m;
+	if (m) {
+		fprintf(stderr, "ginnel-office: %s is a host: nothing of ours runs there, so there is nothing to export\n", name);
+		return NULL;
+	}
+	for (size_t i = 0; i < o->n_members; i++)
+		if (!o->members[i].gone && o->members[i].kind != MEMBER_HOST)
+			suggest_offer(&s, o->members[i].name);
+	suggest_say(&s, "", &why);
+	fprintf(stderr, "ginnel-office: there is no member %s%s\n", name, buf_str(&why));
+	return NULL;
+}
+
+/* Who has no key is left out of others' parts, and must have one for its own. */
+static bool has_keys(const struct office *o, const struct member *self)
+{
+	for (const struct member *m = o->members; m < o->members + o->n_members; m++) {
+		bool met = self->kind == MEMBER_HUB ? m->kind != MEMBER_HOST : m->kind == MEMBER_HUB;
+
+		if (!m->gone && !m->has_key && met && m != self)
+			fprintf(stderr, "ginnel-office: note: %s has no key yet, and %s goes without it until it has\n", m->name,
+				self->name);
+	}
+	if (self->has_key)
+		return true;
+	fprintf(stderr,
+		"ginnel-office: %s has no key yet: run \"ginnel key %s\" there, and give what it prints to \"ginnel accept\"\n",
+		self->name, self->name);
+	return false;
+}
+
+static int put_bundle(const struct call *c)
+{
+	cleanup(office_freep) struct office *part = NULL;
+	int r = settle_part(c->o, c->m, &part);
+
+	return r < 0 ? r : office_write(part, DIALECT_BUNDLE, c->out);
+}
+
+static int put_wg_quick(const struct call *c)
+{
+	cleanup(plan_freep) struct plan *p = NULL;
+	int r = plan_make(c->o, c->m, &p);
+
+	return r < 0 ? r : export_wg_quick(p, c->s->interface, c->out, c->why);
+}
+
+static int put_nft(const struct call *c)
+{
+	cleanup(plan_freep) struct plan *p = NULL;
+	struct ruleset of;
+	int r = plan_make(c->o, c->m, &p);
+
+	if (r == 0)
+		ruleset_put(p, c->s->interface, c->out, &of);
+	return r;
+}
+
+static int put_hosts(const struct call *c)
+{
+	export_hosts(c->o, c->out);
+	return 0;
+}
+
+static int put_gateway(const struct call *c)
+{
+	cleanup(plan_freep) struct plan *p = NULL;
+	int64_t kind = 0;
+	int r;
+
+	if (enum_value(&gateway_enum, c->kind, &kind) < 0) {
+		enum_say_unknown(&gateway_enum, c->kind, c->why);
+		return -EINVAL;
+	}
+	r = plan_make(c->o, c->m, &p);
+	return r < 0 ? r : export_gateway(p, (enum gateway)kind, c->out, c->why);
+}
+
+static const struct form {
+	const char	*name;
+	int		(*put)(const struct call *c);
+	bool		 needs_keys;
+} forms[] = {
+	{"bundle", put_bundle, true},
+	{"wg-quick", put_wg_quick, true},
+	{"nft", put_nft},
+	{"hosts", put_hosts},
+	{GATEWAY, put_gateway},
+};
+
+static const struct form *find_form(const char *name)
+{
+	struct suggest s = suggest_for(name, strlen(name));
+	cleanup(buf_done) struct buf why = buf_of_max(1024);
+
+	for (size_t i = 0; i < array_size(forms); i++) {
+		size_t len = strlen(forms[i].name);
+
+		if (forms[i].name[len - 1] == '=' ? !strncmp(name, forms[i].name, len) : !strcmp(name, forms[i].name))
+			return &forms[i];
+		suggest_offer(&s, forms[i].name);
+	}
+	suggest_say(&s, "", &why);
+	fprintf(stderr, "ginnel-office: there is no form %s%s\n", name, buf_str(&why));
+	return NULL;
+}
+
+int verb_export_words(struct buf *ret)
+{
+	buf_puts(ret, "bundle wg-quick nft hosts");
+	enum_each(&gateway_enum, m)
+		buf_printf(ret, " " GATEWAY "%s", m->name);
+	return ret->error;
+}
+
+int verb_export(const struct cmd_call *call, void *into)
+{
+	cleanup(buf_done) struct buf out = buf_of_max(OUTPUT_MAX), why = buf_of_max(1024);
+	cleanup(office_freep) struct office *o = NULL;
+	const struct form *form = find_form(call->n_operands > 1 ? call->operands[1] : "bundle");
+	struct call c = {.s = into, .out = &out, .why = &why};
+	int r;
+
+	if (!form || !verb_interface(c.s) || load_office(c.s->file, &o) < 0)
+		return 1;
+	c.o = o;
+	c.m = find(o, call->operands[0]);
+	c.kind = call->n_operands > 1 ? strchrnul(call->operands[1], '=') : "";
+	c.kind += *c.kind != '\0';
+	if (!c.m || (form->needs_keys && !has_keys(o, c.m)))
+		return 1;
+	r = form->put(&c);
+	r = r ? r : out.error;
+	if (r < 0) {
+		fprintf(stderr, "ginnel-office: cannot export %s: %s\n", c.m->name, why.len ? buf_str(&why) : strerror(-r));
+		return 1;
+	}
+	/* What leaves this machine stays as it is. */
+	if (load_pin(c.s->file, o) < 0)
+		return 1;
+	return cmd_print(&out);
+}

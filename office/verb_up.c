@@ -1,0 +1,150 @@
+#include "office/verbs.h"
+
+#include "base/log.h"
+#include "office/accept.h"
+#include "office/check.h"
+#include "office/engine.h"
+#include "office/secret.h"
+#include "office/store.h"
+#include "office/up.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define ERRORS_MAX ((size_t)1 << 20)
+
+static int kept(const char *interface, const char *what, char ret[PATH_MAX])
+{
+	return snprintf(ret, PATH_MAX, "%s/%s.%s", ENGINE_STATE_DIR, interface, what) >= PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+/* The bundle, and the text that is kept of it. */
+static int load(const char *from, const char *stored, struct buf *text, struct office **ret)
+{
+	cleanup(buf_done) struct buf errors = buf_of_max(ERRORS_MAX);
+	const char *name = !strcmp(from, "-") ? "standard input" : from;
+	int r = store_read(from, text);
+
+	if (r == -ENOENT && from == stored) {
+		log_error("there is no bundle from before: give one, as in: ginnel export NAME | ssh root@NAME ginnel up -");
+		return r;
+	}
+	if (r < 0) {
+		log_error("cannot read %s: %s", name, strerror(-r));
+		return r;
+	}
+	if (!text->len) {
+		log_error("%s is empty: the bundle was not made", name);
+		return -EINVAL;
+	}
+	r = office_read(DIALECT_BUNDLE, name, (const char *)text->data, text->len, ret, &errors);
+	fputs(buf_str(&errors), stderr);
+	return r;
+}
+
+static const struct member *self_of(const struct office *o)
+{
+	const struct member *m = office_find(o, o->self);
+
+	if (!m || m->kind == MEMBER_HOST) {
+		log_error("the bundle is for %s, which is no hub, node or person in it", o->self);
+		return NULL;
+	}
+	if (m->engine == ENGINE_KERNEL) {
+		log_error("%s has engine kernel, which ginnel up cannot configure yet: take the words out of its line, or use "
+			  "ginnel export %s wg-quick",
+			m->name, m->name);
+		return NULL;
+	}
+	return m;
+}
+
+/* The key, which must be the one that the office knows. */
+static int load_key(const char *interface, const struct member *m, uint8_t ret[KEY_LEN])
+{
+	uint8_t public[KEY_LEN];
+	char path[PATH_MAX];
+	int r = secret_path(interface, path, sizeof(path));
+
+	if (r == 0)
+		r = secret_load(path, ret, public);
+	if (r == -ENOENT)
+		log_error("there is no key in %s: run \"ginnel key %s\" here, and give what it prints to \"ginnel accept\"", path,
+			m->name);
+	else if (r < 0)
+		log_error("cannot read the key in %s: %s", path, r == -EBADMSG ? "it holds something else" : strerror(-r));
+	else if (!m->has_key || memcmp(public, m->public_key, KEY_LEN) != 0)
+		r = -EKEYREJECTED;
+	if (r == -EKEYREJECTED)
+		log_error("the bundle is for another key than the one in %s: give what \"ginnel key %s\" prints to "
+			  "\"ginnel accept\", and export anew",
+			path, m->name);
+	return r;
+}
+
+static void learn(const char *interface, struct office *o)
+{
+	cleanup(buf_done) struct buf text = buf_of_max(OFFICE_TEXT_MAX);
+	char path[PATH_MAX];
+
+	if (kept(interface, "learnt", path) == 0 && store_read(path, &text) == 0)
+		accept_learnt(o, (const char *)text.data, text.len);
+}
+
+static int keep(const char *path, const struct buf *text)
+{
+	int r = store_write(path, 0600, text);
+
+	if (r < 0)
+		log_error("cannot keep the bundle in %s: %s; nothing is changed", path, strerror(-r));
+	return r;
+}
+
+static int bring_up(const char *from, const char *interface)
+{
+	cleanup(buf_done) struct buf text = buf_of_max(OFFICE_TEXT_MAX + 1), errors = buf_of_max(ERRORS_MAX),
+			      warnings = buf_of_max(ERRORS_MAX);
+	cleanup(office_freep) struct office *o = NULL;
+	cleanup(plan_freep) struct plan *p = NULL;
+	char stored[PATH_MAX];
+	const struct member *m;
+	uint8_t key[KEY_LEN];
+	int r = kept(interface, "bundle", stored);
+
+	if (r == 0)
+		r = load(from ? from : stored, stored, &text, &o);
+	if (r < 0)
+		return r;
+	m = self_of(o);
+	if (!m)
+		return -EINVAL;
+	if (!check(o, from ? from : stored, &errors, &warnings)) {
+		fputs(buf_str(&errors), stderr);
+		return -EINVAL;
+	}
+	learn(interface, o);
+	r = plan_make(o, m, &p);
+	if (r < 0) {
+		log_error("cannot make a plan: %s", strerror(-r));
+		return r;
+	}
+	r = load_key(interface, m, key);
+	if (r == 0)
+		r = keep(stored, &text);
+	if (r >= 0)
+		r = up(p, interface, key);
+	explicit_bzero(key, sizeof(key));
+	return r;
+}
+
+int verb_up(const struct cmd_call *call, void *into)
+{
+	const struct verb_settings *s = into;
+	char prefix[64];
+
+	if (!verb_interface(s))
+		return 1;
+	snprintf(prefix, sizeof(prefix), "ginnel-office(%s)", s->interface);
+	log_open(prefix, LOG_LEVEL_INFO);
+	return bring_up(call->n_operands ? call->operands[0] : NULL, s->interface) < 0;
+}
