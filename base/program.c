@@ -53,16 +53,16 @@ static void talk(int to, const struct buf *input, int from, struct buf *said)
 {
 	size_t at = 0;
 
-	while (to >= 0 || from >= 0) {
+	while ((input && to >= 0) || (said && from >= 0)) {
 		struct pollfd p[2] = {{.fd = to, .events = POLLOUT}, {.fd = from, .events = POLLIN}};
 
 		if (poll(p, 2, -1) < 0 && errno != EINTR)
 			return;
-		if (p[0].revents && (feed(to, input, &at) < 0 || at == input->len)) {
+		if (input && p[0].revents && (feed(to, input, &at) < 0 || at == input->len)) {
 			shutdown(to, SHUT_WR);
 			to = -1;
 		}
-		if (p[1].revents && !hear(from, said))
+		if (said && p[1].revents && !hear(from, said))
 			from = -1;
 	}
 }

@@ -17,11 +17,11 @@
 int apply(const char *name, const struct conf_file *file);
 
 /*
- * apply_daemon(name, file, remembered, ret_mark): the daemon's part of it alone.  ${remembered}, which may
+ * apply_daemon(name, c, remembered, ret_mark): the daemon's part of it alone.  ${remembered}, which may
  * be NULL, has addresses for peers that have no endpoint, in the file or by themselves, or one by a
  * name that cannot be resolved.  ${ret_mark}: the mark that the daemon had before.
  */
-int apply_daemon(const char *name, const struct conf_file *file, const struct endpoint_rows *remembered,
+int apply_daemon(const char *name, const struct conf_file *c, const struct endpoint_rows *remembered,
 	uint32_t *ret_mark);
 
 /*

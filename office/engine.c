@@ -128,10 +128,11 @@ static int compare_prefixes(const void *a, const void *b)
 
 static int put_peer(const struct plan_peer *p, struct conf_peer *ret)
 {
-	*ret = (struct conf_peer){.has_public_key = true, .keepalive = p->keepalive_s,
-		.allowed = calloc(max(p->n_allowed, (size_t)1), sizeof(*ret->allowed))};
-	if (!ret->allowed)
+	struct prefix *allowed = calloc(p->n_allowed + 1, sizeof(*allowed));
+
+	if (!allowed)
 		return -ENOMEM;
+	*ret = (struct conf_peer){.has_public_key = true, .keepalive = p->keepalive_s, .allowed = allowed};
 	memcpy(ret->public_key, p->member->public_key, KEY_LEN);
 	if (p->has_endpoint)
 		ret->endpoint = p->member->endpoint;

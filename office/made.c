@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "conf/array.h"
+#include "conf/text.h"
 #include "office/store.h"
 
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 
 #define FIRST_LINE "ginnel-made 1\n"
+#define LINK "link "
 #define TEXT_MAX ((size_t)1 << 20)
 
 void made_done(struct made *m)
@@ -28,8 +30,14 @@ static int take_line(struct made *m, const char *line)
 {
 	struct made_setting s = {.path = ""}, *to;
 
-	if (sscanf(line, "link %u", &m->ifindex) == 1) {
+	if (!strncmp(line, LINK, sizeof(LINK) - 1)) {
+		const char *value = line + sizeof(LINK) - 1;
+		uint64_t ifindex = 0;
+
+		if (text_number(value, strlen(value), INT32_MAX, &ifindex) < 0)
+			return -EBADMSG;
 		m->link = true;
+		m->ifindex = (unsigned)ifindex;
 		return 0;
 	}
 	if (sscanf(line, "set %127s %31s %31s", s.path, s.before, s.ours) != 3)
@@ -72,7 +80,7 @@ int made_save(const struct made *m)
 
 	buf_puts(&text, FIRST_LINE);
 	if (m->link)
-		buf_printf(&text, "link %u\n", m->ifindex);
+		buf_printf(&text, LINK "%u\n", m->ifindex);
 	for (size_t i = 0; i < m->n_settings; i++)
 		buf_printf(&text, "set %s %s %s\n", m->settings[i].path, m->settings[i].before,
 			m->settings[i].ours);
