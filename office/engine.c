@@ -140,6 +140,7 @@ static int put_peer(const struct plan_peer *p, struct conf_peer *ret)
 		ret->allowed[ret->n_allowed] = p->allowed[ret->n_allowed];
 	if (ret->n_allowed)
 		qsort(ret->allowed, ret->n_allowed, sizeof(*ret->allowed), compare_prefixes);
+	/* lint-ignore -Wanalyzer-malloc-leak: conf_free() frees the prefixes of every peer */
 	return 0;
 }
 
