@@ -35,7 +35,7 @@ static void find(struct checking *c, bool error, unsigned line, unsigned column,
 	__attribute__((format(printf, 5, 0)));
 static void find(struct checking *c, bool error, unsigned line, unsigned column, const char *fmt, va_list args)
 {
-	struct finding f = {.line = max(line, 1u), .column = max(column, 1u), .order = c->n, .error = error};
+	struct finding f = {.line = line ? line : 1, .column = column ? column : 1, .order = c->n, .error = error};
 
 	if (c->n == FINDINGS_MAX && !error)
 		return;
@@ -170,13 +170,13 @@ static void claims_done(struct claims *c)
 static void check_overlaps(struct checking *c)
 {
 	size_t n = 3 * c->o->n_members + 1;
-	cleanup(claims_done) struct claims lans = {calloc(n, sizeof(struct claim)), 0},
-					   aliases = {calloc(n, sizeof(struct claim)), 0},
-					   addresses = {calloc(n, sizeof(struct claim)), 0},
-					   inside = {calloc(n, sizeof(struct claim)), 0};
+	cleanup(claims_done) struct claims lans = {calloc(n, sizeof(struct claim)), 0};
+	cleanup(claims_done) struct claims aliases = {calloc(n, sizeof(struct claim)), 0};
+	cleanup(claims_done) struct claims addresses = {calloc(n, sizeof(struct claim)), 0};
+	cleanup(claims_done) struct claims inside = {calloc(n, sizeof(struct claim)), 0};
 
 	if (!lans.all || !aliases.all || !addresses.all || !inside.all) {
-		c->lost = true;
+		c->lost = true; /* lint-ignore clang-analyzer-unix.Malloc: claims_done() frees each */
 		return;
 	}
 	for (const struct member *m = c->o->members; m < c->o->members + c->o->n_members; m++) {
@@ -407,20 +407,20 @@ static int by_line(const void *a, const void *b)
 
 static bool report(const struct checking *c, const char *name, struct buf *errors, struct buf *warnings)
 {
-	size_t n_errors = 0, n_warnings = 0;
+	size_t n_of[2] = {0}; /* warnings, errors */
 
 	for (size_t i = 0; i < c->n; i++) {
 		const struct finding *f = &c->findings[i];
-		size_t *n = f->error ? &n_errors : &n_warnings;
 		struct buf *ret = f->error ? errors : warnings;
+		size_t n = ++n_of[f->error];
 
-		if (++*n <= OFFICE_ERRORS_MAX)
+		if (n <= OFFICE_ERRORS_MAX)
 			buf_printf(ret, "%s:%u:%u: %s%s\n", name, f->line, f->column, f->error ? "" : "warning: ", f->text);
-		else if (*n == OFFICE_ERRORS_MAX + 1)
+		else if (n == OFFICE_ERRORS_MAX + 1)
 			buf_printf(ret, "%s:%u:%u: there is more: these are the first %d\n", name, f->line, f->column,
 				OFFICE_ERRORS_MAX);
 	}
-	return !n_errors;
+	return !n_of[true];
 }
 
 bool check(const struct office *o, const char *name, struct buf *errors, struct buf *warnings)

@@ -38,8 +38,8 @@ int office_index(struct office *o)
 	free(o->nodes);
 	o->n_by_name = o->n_nodes = 0;
 	o->hub = NULL;
-	o->by_name = calloc(o->n_members + 1, sizeof(*o->by_name));
-	o->nodes = calloc(o->n_members + 1, sizeof(*o->nodes));
+	o->by_name = calloc(o->n_members + 1, sizeof(struct member *));
+	o->nodes = calloc(o->n_members + 1, sizeof(struct member *));
 	if (!o->by_name || !o->nodes)
 		return -ENOMEM;
 	for (size_t i = 0; i < o->n_members; i++) {
@@ -53,8 +53,8 @@ int office_index(struct office *o)
 		if (m->kind == MEMBER_HUB && !o->hub)
 			o->hub = m;
 	}
-	qsort(o->by_name, o->n_by_name, sizeof(*o->by_name), compare_names);
-	qsort(o->nodes, o->n_nodes, sizeof(*o->nodes), compare_lans);
+	qsort(o->by_name, o->n_by_name, sizeof(struct member *), compare_names);
+	qsort(o->nodes, o->n_nodes, sizeof(struct member *), compare_lans);
 	return 0;
 }
 

@@ -406,7 +406,7 @@ static void find_twins(struct reader *r, int (*order)(const void *, const void *
 	bool (*same)(const struct member *, const struct member *), const char *what)
 {
 	struct office *o = r->o;
-	cleanup(free_ptr) const struct member **all = calloc(o->n_members + 1, sizeof(*all));
+	cleanup(free_ptr) const struct member **all = calloc(o->n_members + 1, sizeof(struct member *));
 	size_t n = 0;
 
 	if (!all) {
@@ -416,7 +416,7 @@ static void find_twins(struct reader *r, int (*order)(const void *, const void *
 	for (size_t i = 0; i < o->n_members; i++)
 		if (!living_only || !o->members[i].gone)
 			all[n++] = &o->members[i];
-	qsort(all, n, sizeof(*all), order);
+	qsort(all, n, sizeof(struct member *), order);
 	for (size_t i = 1; i < n; i++)
 		if (same(all[i - 1], all[i]))
 			reader_complain(r, all[i]->place.line, all[i]->place.column, "%s: the %s is there already, in line %u",
@@ -535,7 +535,8 @@ int office_read(enum dialect dialect, const char *file, const char *text, size_t
 	cleanup(office_freep) struct office *o = calloc(1, sizeof(*o));
 	struct reading reading = {.r = {.dialect = dialect, .o = o, .file = file, .errors = errors}};
 	struct reader *r = &reading.r;
-	const char *p = len ? text : "", *end = p + len;
+	const char *p = len ? text : "";
+	const char *end = p + len;
 
 	/* There is an array even of no members, so that whoever walks it need not ask. */
 	if (!o || !array_grow(&o->members, &reading.room, 0, sizeof(*o->members)))
@@ -544,7 +545,7 @@ int office_read(enum dialect dialect, const char *file, const char *text, size_t
 		reader_complain(r, 1, 1, "more than %zu MiB", OFFICE_TEXT_MAX >> 20);
 		return -EINVAL;
 	}
-	if (len >= strlen(BOM) && !memcmp(p, BOM, strlen(BOM)))
+	if (end - p >= (ptrdiff_t)strlen(BOM) && !memcmp(p, BOM, strlen(BOM)))
 		p += strlen(BOM);
 	while (p < end && !r->error) {
 		const char *stop = memchr(p, '\n', (size_t)(end - p));

@@ -177,7 +177,7 @@ static int by_address_said_first(const void *a, const void *b)
 static int find_taken(struct settling *s)
 {
 	struct office *o = s->o;
-	cleanup(free_ptr) const struct member **all = calloc(o->n_members + 1, sizeof(*all));
+	cleanup(free_ptr) const struct member **all = calloc(o->n_members + 1, sizeof(struct member *));
 	size_t n = 0;
 
 	if (!all)
@@ -185,7 +185,7 @@ static int find_taken(struct settling *s)
 	for (size_t i = 0; i < o->n_members; i++)
 		if (o->members[i].address.family)
 			all[n++] = &o->members[i];
-	qsort(all, n, sizeof(*all), by_address_said_first);
+	qsort(all, n, sizeof(struct member *), by_address_said_first);
 	for (size_t i = 1; i < n; i++) {
 		const struct member *says = all[i - 1], *has = all[i], *old;
 		cleanup(buf_done) struct buf text = buf_of_max(512);
@@ -334,14 +334,17 @@ static int prepare(struct settling *s)
 {
 	size_t n = s->lock ? s->lock->n_members : 0;
 
-	s->old = calloc(n + 1, sizeof(*s->old));
+	s->o = calloc(1, sizeof(*s->o));
+	if (!s->o)
+		return -ENOMEM;
+	s->old = calloc(n + 1, sizeof(struct member *));
 	s->used = calloc(n + 1, sizeof(*s->used));
 	s->o->members = calloc(s->file->n_members + n + 1, sizeof(*s->o->members));
 	if (!s->old || !s->used || !s->o->members)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
 		s->old[s->n_old++] = &s->lock->members[i];
-	qsort(s->old, s->n_old, sizeof(*s->old), by_name_newest_first);
+	qsort(s->old, s->n_old, sizeof(struct member *), by_name_newest_first);
 	return 0;
 }
 
@@ -356,8 +359,8 @@ int settle(const struct office *file, const char *name, const struct office *loc
 	struct office **ret, struct buf *errors)
 {
 	cleanup(settling_done) struct settling s = {.file = file, .name = name, .lock = lock, .lock_name = lock_name,
-		.errors = errors, .o = calloc(1, sizeof(*s.o))};
-	int r = s.o ? prepare(&s) : -ENOMEM;
+		.errors = errors};
+	int r = prepare(&s);
 
 	if (r < 0)
 		return r;

@@ -143,7 +143,8 @@ static int by_key(const void *a, const void *b)
 /* Each fact that both have learns of the other. */
 static int match(struct facts *now, struct facts *old)
 {
-	cleanup(free_ptr) struct fact **x = calloc(now->n + 1, sizeof(*x)), **y = calloc(old->n + 1, sizeof(*y));
+	cleanup(free_ptr) struct fact **x = calloc(now->n + 1, sizeof(struct fact *));
+	cleanup(free_ptr) struct fact **y = calloc(old->n + 1, sizeof(struct fact *));
 	size_t i = 0, j = 0;
 
 	if (!x || !y || now->lost || old->lost)
@@ -226,6 +227,7 @@ static int show_member(const struct show *s, const struct member *m, struct coun
 	cleanup(plan_freep) struct plan *plan = NULL, *old_plan = NULL;
 	cleanup(facts_done) struct facts now = {.n = 0}, old = {.n = 0};
 	unsigned add = 0, change = 0, remove = 0;
+	bool changes;
 	int r = plan_make(s->o, m, &plan);
 
 	/* One that was gone, or another, begins anew. */
@@ -247,13 +249,14 @@ static int show_member(const struct show *s, const struct member *m, struct coun
 	}
 	for (size_t i = 0; i < old.n; i++)
 		remove += !old.all[i].before;
-	put_head(s, m, !old_plan ? "new" : add + change + remove ? "changes" : "no change", ret);
+	changes = add + change + remove > 0;
+	put_head(s, m, !old_plan ? "new" : changes ? "changes" : "no change", ret);
 	for (size_t i = 0; i < now.n; i++) {
 		const struct fact *f = &now.all[i];
-		char sign = !f->before ? '+' : strcmp(f->value, f->before->value) != 0 ? '~' : ' ';
+		const char *sign = !f->before ? "+" : strcmp(f->value, f->before->value) != 0 ? "~" : " ";
 
-		if (sign != ' ' || s->of)
-			put_fact(sign, f, s->name, ret);
+		if (*sign != ' ' || s->of)
+			put_fact(*sign, f, s->name, ret);
 	}
 	for (size_t i = 0; i < old.n; i++)
 		if (!old.all[i].before)
@@ -262,7 +265,7 @@ static int show_member(const struct show *s, const struct member *m, struct coun
 	counts->add += add;
 	counts->change += change;
 	counts->remove += remove;
-	counts->machines += add + change + remove > 0;
+	counts->machines += changes;
 	return ret->error;
 }
 

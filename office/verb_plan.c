@@ -54,7 +54,7 @@ int verb_plan(const struct cmd_call *call, void *into)
 	const struct verb_settings *settings = into;
 	cleanup(office_freep) struct office *o = NULL, *lock = NULL;
 	cleanup(buf_done) struct buf warnings = buf_of_max((size_t)16 << 20), out = buf_of_max(OUTPUT_MAX);
-	cleanup(free_ptr) const struct member **of = calloc((size_t)call->n_operands + 1, sizeof(*of));
+	cleanup(free_ptr) const struct member **of = calloc((size_t)call->n_operands + 1, sizeof(struct member *));
 	char lock_name[LOAD_PATH_MAX];
 	struct show show;
 	int r;
