@@ -55,7 +55,7 @@ static void make_lines(struct lines *l, uint64_t *seed)
 	l->n = l->n_nodes = 0;
 	snprintf(l->line[l->n++], 160, "%s", one_of(seed, nets, array_size(nets)));
 	/* The default block of aliases has no room for many /16. */
-	snprintf(l->line[l->n++], 160, "aliases 10.%u.0.0/10", 128);
+	snprintf(l->line[l->n++], 160, "aliases 10.128.0.0/10");
 	snprintf(l->line[l->n++], 160, "%s", one_of(seed, hubs, array_size(hubs)));
 	for (unsigned i = 0; i < nodes; i++)
 		add_node(l, seed, first + i);
@@ -124,7 +124,10 @@ struct plans {
 
 static struct plans make_plans(const struct office *o)
 {
-	struct plans p = {o, calloc(o->n_members + 1, sizeof(struct plan *))};
+	struct plans p = {.o = o};
+
+	p.of = calloc(o->n_members + 1, sizeof(struct plan *));
+	CHECK(p.of);
 
 	for (size_t i = 0; i < o->n_members; i++)
 		if (!o->members[i].gone && o->members[i].kind != MEMBER_HOST)
@@ -319,7 +322,7 @@ static void one_peer(void)
 		cleanup(plans_done) struct plans p = make_plans(o);
 
 		for (size_t i = 0; i < o->n_members; i++) {
-			struct prefix all[256];
+			struct prefix all[256] = {{0}};
 			size_t m = 0;
 
 			for (size_t j = 0; p.of[i] && j < p.of[i]->n_peers; j++)
@@ -484,6 +487,7 @@ static void parts(void)
 	uint64_t seed = 5;
 	struct lines l;
 
+	/* lint-ignore clang-analyzer-unix.Malloc: plans_done() frees them at the end of each round */
 	for (unsigned n = 0; n < OFFICES / 4; n++) {
 		cleanup(office_freep) struct office *o = NULL;
 

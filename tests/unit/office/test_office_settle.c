@@ -12,8 +12,7 @@ static void lock_is(const struct office *o, const char *want)
 
 	write_text(o, DIALECT_LOCK, &text);
 	members = strstr(buf_str(&text), "\nnet ");
-	CHECK(members);
-	CHECK_STR(members + 1, want);
+	CHECK_STR(members ? members + 1 : "", want);
 }
 
 static void give_key(struct office *o, const char *name)
