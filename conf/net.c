@@ -222,13 +222,14 @@ int net_set_addresses(struct net *n, const struct prefix want[], size_t n_want)
 struct device_search {
 	const struct prefix	*lan;
 	uint32_t		 but, found;	/* interfaces */
+	struct prefix		 own;
 };
 
 static int see_device(const struct nlmsghdr *nlh, void *arg)
 {
 	struct device_search *s = arg;
 	const struct ifaddrmsg *a = mnl_nlmsg_get_payload(nlh);
-	struct prefix p = {.family = a->ifa_family, .bits = s->lan->bits};
+	struct prefix p = {.family = a->ifa_family, .bits = s->lan->bits}, own;
 	const struct nlattr *attr;
 
 	if (nlh->nlmsg_type != RTM_NEWADDR || a->ifa_index == s->but)
@@ -240,14 +241,18 @@ static int see_device(const struct nlmsghdr *nlh, void *arg)
 		if (type != (a->ifa_family == AF_INET ? IFA_LOCAL : IFA_ADDRESS))
 			continue;
 		get_bytes(attr, p.bytes, sizeof(p.bytes));
+		own = p;
 		prefix_mask(&p);
-		if (!prefix_compare(&p, s->lan) && !s->found)
-			s->found = a->ifa_index;
+		if (prefix_compare(&p, s->lan) != 0 || s->found)
+			continue;
+		s->found = a->ifa_index;
+		s->own = own;
+		s->own.bits = a->ifa_family == AF_INET ? 32 : 128;
 	}
 	return MNL_CB_OK;
 }
 
-int net_device_of(struct net *n, const struct prefix *lan, char ret[IFNAMSIZ])
+int net_device_of(struct net *n, const struct prefix *lan, char ret[IFNAMSIZ], struct prefix *ret_own)
 {
 	struct prefix masked = *lan;
 	struct device_search s = {.lan = &masked, .but = n->ifindex};
@@ -260,7 +265,11 @@ int net_device_of(struct net *n, const struct prefix *lan, char ret[IFNAMSIZ])
 	r = exchange(n, message, see_device, &s);
 	if (r < 0)
 		return r;
-	return s.found && if_indextoname(s.found, ret) ? 0 : -ENODEV;
+	if (!s.found || !if_indextoname(s.found, ret))
+		return -ENODEV;
+	if (ret_own)
+		*ret_own = s.own;
+	return 0;
 }
 
 /* ---- routes ---- */

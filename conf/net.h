@@ -34,10 +34,11 @@ int net_set_up(struct net *n, unsigned mtu);
 int net_set_addresses(struct net *n, const struct prefix want[], size_t n_want);
 
 /*
- * net_device_of(n, lan, ret): the interface that has an address in this network, or, for one of all
- * bits, this address; another one than ${n}'s.  0; -ENODEV: none; other negative errno.
+ * net_device_of(n, lan, ret, ret_own): the interface that has an address in this network, or, for one
+ * of all bits, this address; another one than ${n}'s.  ${ret_own}, unless it is NULL, becomes that
+ * address.  0; -ENODEV: none; other negative errno.
  */
-int net_device_of(struct net *n, const struct prefix *lan, char ret[IFNAMSIZ]);
+int net_device_of(struct net *n, const struct prefix *lan, char ret[IFNAMSIZ], struct prefix *ret_own);
 
 /*
  * net_gateway_of(n, ifindex, family, ret): where the default route through this interface leads.

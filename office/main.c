@@ -32,6 +32,13 @@ static const struct cmd_option member_options[] = {
 		.help = "the tunnel's interface, after which files are called too"},
 };
 
+static const struct cmd_option up_options[] = {
+	{"interface", .metavar = "NAME", .value = VALUE_TEXT_AT(verb_settings, interface, 1, VERB_INTERFACE),
+		.help = "the tunnel's interface, after which files are called too"},
+	{"probe", .value = VALUE_BOOL_AT(verb_settings, probe),
+		.help = "ask the gateway of a LAN whose return mode is auto, also if it was asked before"},
+};
+
 static const struct cmd_option export_options[] = {
 	{"file", .metavar = "FILE", .value = VALUE_TEXT_AT(verb_settings, file, 1, VERB_FILE),
 		.help = "the office's file, beside which its lock is"},
@@ -50,7 +57,7 @@ static const struct cmd commands[] = {
 		.help = "take in what members say of themselves: keys, return modes, MTUs"},
 	{"export", .operands = "NAME [FORM]", .least = 1, .most = 2, .words = verb_export_words, .run = verb_export,
 		CMD_OPTIONS(export_options), .help = "print a member's part, for ginnel up or for other programs"},
-	{"up", .operands = "[BUNDLE]", .most = 1, .run = verb_up, CMD_OPTIONS(member_options),
+	{"up", .operands = "[BUNDLE]", .most = 1, .run = verb_up, CMD_OPTIONS(up_options),
 		.help = "make this machine what its part of the network says"},
 	{"down", .run = verb_down, CMD_OPTIONS(member_options),
 		.help = "undo what up made"},

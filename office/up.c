@@ -7,6 +7,7 @@
 
 #include "office/engine.h"
 #include "office/filter.h"
+#include "office/lan.h"
 #include "office/made.h"
 
 #include <errno.h>
@@ -40,48 +41,6 @@ static int load(const char *interface, struct made *ret)
 
 	if (r < 0)
 		log_error("cannot read %s: %s", ret->path, r == -EBADMSG ? "it holds something else" : strerror(-r));
-	return r;
-}
-
-/* ---- the node's side of its LAN ---- */
-
-struct lan {
-	char		device[IFNAMSIZ];
-	unsigned	ifindex;
-	struct prefix	gateway;	/* only where packets go back through it */
-};
-
-static int find_lan(const struct plan *p, struct net *n, struct lan *ret)
-{
-	const struct member *m = p->self;
-	cleanup(buf_done) struct buf text = buf_of_max(64);
-	int r = 0;
-
-	*ret = (struct lan){.device = ""};
-	if (m->kind != MEMBER_NODE)
-		return 0;
-	text_put_prefix(&m->lan, &text);
-	if (m->device[0])
-		memcpy(ret->device, m->device, sizeof(ret->device));
-	else
-		r = net_device_of(n, &m->lan, ret->device);
-	if (r == 0) {
-		ret->ifindex = if_nametoindex(ret->device);
-		r = ret->ifindex ? 0 : -errno;
-	}
-	if (r < 0) {
-		log_error("%s joins the LAN %s, but this machine has no %s%s: is this %s?", m->name, buf_str(&text),
-			m->device[0] ? "interface " : "address in it", m->device, m->name);
-		return r;
-	}
-	if (!p->gateway_back)
-		return 0;
-	ret->gateway = m->gateway;
-	if (!ret->gateway.family)
-		r = net_gateway_of(n, ret->ifindex, m->lan.family, &ret->gateway);
-	if (r < 0)
-		log_error("the gateway of the LAN %s is not known: write gw ADDRESS behind %s node", buf_str(&text),
-			m->name);
 	return r;
 }
 
@@ -176,7 +135,7 @@ static int set_kernel(const struct plan *p, const char *interface, struct made *
 {
 	cleanup(net_closep) struct net *n = NULL;
 	struct lan lan = {.device = ""};
-	int result, r = net_open(interface, &n);
+	int result = 0, r = net_open(interface, &n);
 
 	if (r < 0) {
 		log_error("cannot reach the interface %s: %s", interface, strerror(-r));
@@ -185,7 +144,10 @@ static int set_kernel(const struct plan *p, const char *interface, struct made *
 	r = set_link(p, interface, n);
 	if (r < 0)
 		return r;
-	result = find_lan(p, n, &lan);
+	if (p->self->kind == MEMBER_NODE)
+		result = lan_find(p->self, n, &lan);
+	if (result == 0 && p->gateway_back)
+		result = lan_find_gateway(p->self, n, &lan);
 	/* Without it nothing of the LAN is done, and the node itself is reached. */
 	r = set_settings(p, interface, &lan, m);
 	result = result ? result : r;

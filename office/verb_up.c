@@ -1,9 +1,9 @@
 #include "office/verbs.h"
 
 #include "base/log.h"
-#include "office/accept.h"
 #include "office/check.h"
 #include "office/engine.h"
+#include "office/learn.h"
 #include "office/secret.h"
 #include "office/store.h"
 #include "office/up.h"
@@ -82,13 +82,15 @@ static int load_key(const char *interface, const struct member *m, uint8_t ret[K
 	return r;
 }
 
-static void learn(const char *interface, struct office *o)
+/* An answer that does not come leaves what was known. */
+static void learn(const char *interface, struct office *o, bool again)
 {
-	cleanup(buf_done) struct buf text = buf_of_max(OFFICE_TEXT_MAX);
-	char path[PATH_MAX];
+	struct member *m = (struct member *)office_find(o, o->self);
+	const struct member *hub = office_hub(o);
 
-	if (kept(interface, "learnt", path) == 0 && store_read(path, &text) == 0)
-		accept_learnt(o, (const char *)text.data, text.len);
+	learn_recall(interface, o);
+	if (m->kind == MEMBER_NODE && m->mode == RETURN_AUTO && hub && (again || m->learnt_mode == RETURN_AUTO))
+		(void)learn_mode(m, interface, &hub->address);
 }
 
 static int keep(const char *path, const struct buf *text)
@@ -100,7 +102,7 @@ static int keep(const char *path, const struct buf *text)
 	return r;
 }
 
-static int bring_up(const char *from, const char *interface)
+static int bring_up(const char *from, const char *interface, bool probe)
 {
 	cleanup(buf_done) struct buf text = buf_of_max(OFFICE_TEXT_MAX + 1), errors = buf_of_max(ERRORS_MAX),
 			      warnings = buf_of_max(ERRORS_MAX);
@@ -122,15 +124,15 @@ static int bring_up(const char *from, const char *interface)
 		fputs(buf_str(&errors), stderr);
 		return -EINVAL;
 	}
-	learn(interface, o);
-	r = plan_make(o, m, &p);
-	if (r < 0) {
-		log_error("cannot make a plan: %s", strerror(-r));
-		return r;
-	}
 	r = load_key(interface, m, key);
 	if (r == 0)
 		r = keep(stored, &text);
+	if (r >= 0) {
+		learn(interface, o, probe);
+		r = plan_make(o, m, &p);
+		if (r < 0)
+			log_error("cannot make a plan: %s", strerror(-r));
+	}
 	if (r >= 0)
 		r = up(p, interface, key);
 	explicit_bzero(key, sizeof(key));
@@ -146,5 +148,5 @@ int verb_up(const struct cmd_call *call, void *into)
 		return 1;
 	snprintf(prefix, sizeof(prefix), "ginnel-office(%s)", s->interface);
 	log_open(prefix, LOG_LEVEL_INFO);
-	return bring_up(call->n_operands ? call->operands[0] : NULL, s->interface) < 0;
+	return bring_up(call->n_operands ? call->operands[0] : NULL, s->interface, s->probe) < 0;
 }

@@ -13,7 +13,7 @@
 struct verb_settings {
 	char	file[PATH_MAX];
 	char	interface[IFNAMSIZ];
-	bool	json, dot, svg;
+	bool	json, dot, svg, probe;
 };
 
 /* verb_interface(s): whether the name can be that of an interface, a table and files; said if not. */
