@@ -162,6 +162,11 @@ static int lab_hosts(struct buf *ret)
 	return buf_puts(ret, "a b");
 }
 
+static int lab_faults(struct buf *ret)
+{
+	return buf_puts(ret, "internet nat gateway");
+}
+
 static const struct cmd enum_commands[] = {
 	{"list", .alias = "ls", .help = "print the names of all enumerations", .run = enum_list,
 		CMD_OPTIONS(json_options)},
@@ -183,16 +188,20 @@ static const struct cmd conf_commands[] = {
 };
 
 static const struct cmd lab_commands[] = {
-	{"up", .operands = "[OPTION...]", .raw = true, .run = run_program,
-		.help = "make the hosts a and b, join them, start and configure the tunnel"},
+	{"up", .operands = "[FILE] [OPTION...]", .raw = true, .run = run_program,
+		.help = "make two hosts a and b with a tunnel, or the places of the office of the file"},
 	{"status", .raw = true, .run = run_program,
 		.help = "print what is up, and the tunnel's state on each host"},
 	{"exec", .operands = "HOST COMMAND [ARGUMENT...]", .words = lab_hosts, .raw = true, .run = run_program,
-		.help = "run a command on host a or b"},
+		.help = "run a command on a host"},
 	{"shell", .operands = "HOST", .words = lab_hosts, .raw = true, .run = run_program,
 		.help = "run $SHELL there"},
 	{"down", .raw = true, .run = run_program,
 		.help = "remove all of it, and whatever still runs on the hosts"},
+	{"break", .operands = "FAULT [NAME]", .words = lab_faults, .raw = true, .run = run_program,
+		.help = "of an office: cut an uplink, move a NAT, take a gateway's routes"},
+	{"mend", .operands = "FAULT [NAME]", .words = lab_faults, .raw = true, .run = run_program,
+		.help = "make good what break broke"},
 };
 
 static const struct cmd commands[] = {
@@ -230,7 +239,7 @@ static const struct cmd commands[] = {
 	{"trace", .operands = "[OPTION...] [INTERFACE]", .raw = true, .run = run_program,
 		.help = "print what happens in a tunnel, with cause and next step: ginnel-scope"},
 	{"lab", CMD_COMMANDS(lab_commands),
-		.help = "two hosts with a tunnel between them, to play and test with: ginnel-lab"},
+		.help = "two hosts with a tunnel, or an office's places, to play and test with: ginnel-lab"},
 	{"enum", CMD_COMMANDS(enum_commands),
 		.help = "say what the numbers and names in logs and messages mean"},
 	{"help", .operands = "[VERB...]", .most = CMD_DEPTH_MAX - 1, .run = help,

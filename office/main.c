@@ -49,6 +49,8 @@ static const struct cmd_option export_options[] = {
 static const struct cmd commands[] = {
 	{"check", .run = verb_check, CMD_OPTIONS(desk_options),
 		.help = "say what is wrong with the file, and what will not go well"},
+	{"lab-plan", .operands = "DIR [NAME=KIND...]", .least = 1, .most = CMD_MOST_ANY, .run = verb_lab_plan,
+		CMD_OPTIONS(desk_options), .help = "write what ginnel lab makes of the file, for ginnel-lab"},
 	{"plan", .operands = "[NAME...]", .most = CMD_MOST_ANY, .run = verb_plan, CMD_OPTIONS(plan_options),
 		.help = "say what each member gets, and what changes against the lock"},
 	{"key", .operands = "NAME", .least = 1, .most = 1, .run = verb_key, CMD_OPTIONS(member_options),

@@ -24,6 +24,7 @@ int verb_check(const struct cmd_call *call, void *into);
 int verb_down(const struct cmd_call *call, void *into);
 int verb_export(const struct cmd_call *call, void *into);
 int verb_key(const struct cmd_call *call, void *into);
+int verb_lab_plan(const struct cmd_call *call, void *into);
 int verb_plan(const struct cmd_call *call, void *into);
 int verb_up(const struct cmd_call *call, void *into);
 

@@ -26,7 +26,7 @@ lab_enter 600 "$@"
 # As they are installed, where nobody finds their sources.
 mkdir -p /run/lab/bin /run/lab/share/ginnel
 cp "$WG" /run/lab/bin/ginnel-wg && cp "${WG%/*}"/ginnel{,-lab,-scope} /run/lab/bin &&
-	cp "${WG%/*}/ginnel-lab-kernel-peer" /run/lab/share/ginnel || exit
+	cp "${WG%/*}"/ginnel-lab-{kernel-peer,office} /run/lab/share/ginnel || exit
 unset LOG_LEVEL
 export HOME=/run/lab/home
 mkdir $HOME

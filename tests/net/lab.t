@@ -6,7 +6,7 @@
 lab_enter 840 "$@"
 
 # The programs lie together, where nobody can read and run them too.
-mkdir /run/lab/bin && cp "$WG" /run/lab/bin/ginnel-wg && cp "${WG%/*}"/ginnel{,-lab,-wg-gdb.py} /run/lab/bin || exit
+mkdir /run/lab/bin && cp "$WG" /run/lab/bin/ginnel-wg && cp "${WG%/*}"/ginnel{,-lab,-lab-office,-wg-gdb.py} /run/lab/bin || exit
 unset LOG_LEVEL
 
 lab() { /run/lab/bin/ginnel lab "$@" </dev/null; }
@@ -52,12 +52,12 @@ says "a wrong host is refused [lab-exec]" 2 "no host 'c'" exec c true
 says "so is an empty one [lab-exec]" 2 "no host ''" exec '' true
 says "so is one that is an expression [lab-exec]" 2 "no host" exec 'x$(touch /run/oops)' true
 says "so is an unknown command" 2 "unknown command" updown
-says "so are arguments too many" 2 "up takes no arguments" up now
+says "so are arguments too many" 2 "up takes one file" up now then
 says "down without a lab succeeds [lab-down]" 0 "There was no lab." down
 clean "none of that left anything [lab-down]"
 is "ginnel and ginnel-lab have the same commands" \
 	"$(/run/lab/bin/ginnel --dump-options | grep -oP '^command\tginnel lab \K\w+' | sort)" \
-	"$(lab up --help | grep -oP '^  \K\w+' | sort)"
+	"$(lab up --help | grep -oP '^  \K\w+' | sort -u)"
 ok "bash completes them" grep -q 'words="up status exec shell down ' <(/run/lab/bin/ginnel --completion=bash)
 
 # --- up
