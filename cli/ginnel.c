@@ -164,7 +164,7 @@ static int lab_hosts(struct buf *ret)
 
 static int lab_faults(struct buf *ret)
 {
-	return buf_puts(ret, "internet nat gateway");
+	return buf_puts(ret, "internet hub nat gateway");
 }
 
 static const struct cmd enum_commands[] = {
@@ -189,7 +189,7 @@ static const struct cmd conf_commands[] = {
 
 static const struct cmd lab_commands[] = {
 	{"up", .operands = "[FILE] [OPTION...]", .raw = true, .run = run_program,
-		.help = "make two hosts a and b with a tunnel, or the places of the office of the file"},
+		.help = "make two hosts a and b with a tunnel, or the office of the file"},
 	{"status", .raw = true, .run = run_program,
 		.help = "print what is up, and the tunnel's state on each host"},
 	{"exec", .operands = "HOST COMMAND [ARGUMENT...]", .words = lab_hosts, .raw = true, .run = run_program,
@@ -199,7 +199,7 @@ static const struct cmd lab_commands[] = {
 	{"down", .raw = true, .run = run_program,
 		.help = "remove all of it, and whatever still runs on the hosts"},
 	{"break", .operands = "FAULT [NAME]", .words = lab_faults, .raw = true, .run = run_program,
-		.help = "of an office: cut an uplink, move a NAT, take a gateway's routes"},
+		.help = "of an office: cut an uplink, kill the hub's daemon, move a NAT, take a gateway's routes"},
 	{"mend", .operands = "FAULT [NAME]", .words = lab_faults, .raw = true, .run = run_program,
 		.help = "make good what break broke"},
 };
@@ -239,7 +239,7 @@ static const struct cmd commands[] = {
 	{"trace", .operands = "[OPTION...] [INTERFACE]", .raw = true, .run = run_program,
 		.help = "print what happens in a tunnel, with cause and next step: ginnel-scope"},
 	{"lab", CMD_COMMANDS(lab_commands),
-		.help = "two hosts with a tunnel, or an office's places, to play and test with: ginnel-lab"},
+		.help = "two hosts with a tunnel, or a whole office, to play and test with: ginnel-lab"},
 	{"enum", CMD_COMMANDS(enum_commands),
 		.help = "say what the numbers and names in logs and messages mean"},
 	{"help", .operands = "[VERB...]", .most = CMD_DEPTH_MAX - 1, .run = help,

@@ -1,0 +1,53 @@
+#!/usr/bin/python3
+"""
+tests/net/saw.py - who was seen: answer each TCP connection to port 7 with the address that it came from, and print one
+line for each echo request, "ping ADDRESS ID", once "ready" was printed.
+
+With "ask ADDRESS ID SECONDS": ping and connect to a host where that runs.  One line for each that works: "ping" when an
+answer came, "tcp" and the address that the host saw.
+"""
+import selectors
+import socket
+import subprocess
+import sys
+
+PORT = 7
+
+
+def serve():
+    tcp = socket.create_server(("", PORT), backlog=64)
+    icmp = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    s = selectors.DefaultSelector()
+    s.register(tcp, selectors.EVENT_READ)
+    s.register(icmp, selectors.EVENT_READ)
+    print("ready", flush=True)
+    while True:
+        for key, _ in s.select():
+            if key.fileobj is tcp:
+                connection, peer = tcp.accept()
+                with connection:
+                    try:
+                        connection.sendall(peer[0].encode() + b"\n")
+                    except OSError:
+                        pass
+                continue
+            packet, peer = icmp.recvfrom(65536)
+            at = (packet[0] & 15) * 4
+            if packet[at] == 8:
+                print("ping", peer[0], int.from_bytes(packet[at + 4:at + 6], "big"), flush=True)
+
+
+def ask(address, number, seconds):
+    if subprocess.run(["ping", "-n", "-q", "-c", "1", "-W", seconds, "-e", number, address], capture_output=True).returncode == 0:
+        print("ping")
+    try:
+        with socket.create_connection((address, PORT), float(seconds)) as s:
+            print("tcp", s.makefile().readline().strip())
+    except OSError:
+        pass
+
+
+if sys.argv[1:2] == ["ask"]:
+    ask(*sys.argv[2:5])
+else:
+    serve()
