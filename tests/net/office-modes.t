@@ -77,5 +77,13 @@ from snat static
 from_lost snat none
 from_half snat strict
 
+change auto
+to auto none 192.168.11.2
+to auto static $p
+to auto strict $p
+from auto static
+from auto strict
+from_lost auto none
+
 lab down >/dev/null
 lab_end
