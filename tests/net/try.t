@@ -6,7 +6,7 @@ lab_enter 900 "$@"
 said=$(TRY_WG=$WG "$top/try" 2>&1 </dev/null)
 status=$?
 is "./try comes to its end [try-works]" "$status $(tail -n 1 <<<"$said")" \
-	"0 The tunnel works. The two hosts and all in them are gone."
+	"0 Tunnel and office work. All hosts and all in them are gone."
 ((status == 0)) || sed 's/^/# /' <<<"$said"
 is "with a figure in each of its rows [try-works]" \
 	"$(awk -F'  +' '/^  .*  +[0-9]+\.[0-9]+ / { print $2 }' <<<"$said")" \
@@ -19,7 +19,22 @@ IPv6 inside IPv6
 left to right
 right to left
 at rest
-greatest"
+greatest
+up in
+b reaches d
+d reaches b
+e reaches d
+f reaches d
+e reaches f
+f reaches e"
+is "in the office everybody is seen as who it is [try-works]" \
+	"$(sed -n 's/^  \(.\) reaches .* where it is seen as \(.*\)/\1 \2/p' <<<"$said")" \
+"b 192.168.201.55
+d 192.168.200.244
+e 10.70.0.4
+f 10.70.0.5
+e 10.70.0.4
+f 10.70.0.5"
 is "and nothing is left of it [try-works]" "$(pgrep -x "${WG##*/}"; ip -br link | grep -v '^lo'; ls /run/netns)" ""
 out=$("$top/try" now 2>&1)
 is "a word that it does not know is answered by its usage [try-works]" "$? $(tail -n 1 <<<"$out")" "2 usage: ./try"
