@@ -9,6 +9,7 @@
 #include "ctl/protocol.h"
 #include "office/export.h"
 #include "office/lab_plan.h"
+#include "office/status.h"
 #include "scope/icmp_errors.h"
 #include "tunnel/fast_path.h"
 #include "tunnel/handover.h"
@@ -55,6 +56,7 @@
 	X(member_kind, MEMBER_KIND_LIST, PUBLIC, ENUM)                                                  \
 	X(options_action, OPTIONS_ACTION_LIST, INTERNAL, ENUM)                                           \
 	X(peer_signal, PEER_SIGNAL_LIST, INTERNAL, FLAGS)                                                 \
+	X(peer_state, PEER_STATE_LIST, PUBLIC, ENUM)                                              \
 	X(peer_timer, PEER_TIMER_LIST, INTERNAL, ENUM)                                                   \
 	X(plan_out, PLAN_OUT_LIST, PUBLIC, ENUM)                                                        \
 	X(return_mode, RETURN_MODE_LIST, PUBLIC, ENUM)                                                  \

@@ -75,6 +75,8 @@ static void of_peer(struct parser *p, const char *name, const char *value, size_
 		peer->handshake_s = number(p, value, len, INT64_MAX);
 	} else if (!strcmp(name, "tx_bytes")) {
 		peer->tx_bytes = number(p, value, len, UINT64_MAX);
+	} else if (!strcmp(name, "rx_bytes")) {
+		peer->rx_bytes = number(p, value, len, UINT64_MAX);
 	} else if (!strcmp(name, "allowed_ip")) {
 		add_allowed(p, peer, value, len);
 	}

@@ -39,6 +39,14 @@ static const struct cmd_option up_options[] = {
 		.help = "ask the gateway of a LAN whose return mode is auto, also if it was asked before"},
 };
 
+static const struct cmd_option status_options[] = {
+	{"interface", .metavar = "NAME", .value = VALUE_TEXT_AT(verb_settings, interface, 1, VERB_INTERFACE),
+		.help = "the tunnel's interface, after which files are called too"},
+	{"json", .value = VALUE_BOOL_AT(verb_settings, json), .help = "print JSON"},
+	{"watch", .metavar = "SECONDS", .absent = "2", .value = VALUE_INT_AT(verb_settings, watch_s, 1, 86400, NULL),
+		.help = "print again and again, every 2 s or so often"},
+};
+
 static const struct cmd_option export_options[] = {
 	{"file", .metavar = "FILE", .value = VALUE_TEXT_AT(verb_settings, file, 1, VERB_FILE),
 		.help = "the office's file, beside which its lock is"},
@@ -61,6 +69,8 @@ static const struct cmd commands[] = {
 		CMD_OPTIONS(export_options), .help = "print a member's part, for ginnel up or for other programs"},
 	{"up", .operands = "[BUNDLE]", .most = 1, .run = verb_up, CMD_OPTIONS(up_options),
 		.help = "make this machine what its part of the network says"},
+	{"status", .run = verb_status, CMD_OPTIONS(status_options),
+		.help = "say whom this machine speaks with, since when and how much"},
 	{"down", .run = verb_down, CMD_OPTIONS(member_options),
 		.help = "undo what up made"},
 };

@@ -1,6 +1,7 @@
 #include "office/verbs.h"
 
 #include "base/log.h"
+#include "office/bundle.h"
 #include "office/check.h"
 #include "office/engine.h"
 #include "office/learn.h"
@@ -12,52 +13,6 @@
 #include <stdio.h>
 
 #define ERRORS_MAX ((size_t)1 << 20)
-
-static int kept(const char *interface, const char *what, char ret[PATH_MAX])
-{
-	return snprintf(ret, PATH_MAX, "%s/%s.%s", ENGINE_STATE_DIR, interface, what) >= PATH_MAX ? -ENAMETOOLONG : 0;
-}
-
-/* The bundle, and the text that is kept of it. */
-static int load(const char *from, const char *stored, struct buf *text, struct office **ret)
-{
-	cleanup(buf_done) struct buf errors = buf_of_max(ERRORS_MAX);
-	const char *name = !strcmp(from, "-") ? "standard input" : from;
-	int r = store_read(from, text);
-
-	if (r == -ENOENT && from == stored) {
-		log_error("there is no bundle from before: give one, as in: ginnel export NAME | ssh root@NAME ginnel up -");
-		return r;
-	}
-	if (r < 0) {
-		log_error("cannot read %s: %s", name, strerror(-r));
-		return r;
-	}
-	if (!text->len) {
-		log_error("%s is empty: the bundle was not made", name);
-		return -EINVAL;
-	}
-	r = office_read(DIALECT_BUNDLE, name, (const char *)text->data, text->len, ret, &errors);
-	fputs(buf_str(&errors), stderr);
-	return r;
-}
-
-static const struct member *self_of(const struct office *o)
-{
-	const struct member *m = office_find(o, o->self);
-
-	if (!m || m->kind == MEMBER_HOST) {
-		log_error("the bundle is for %s, which is no hub, node or person in it", o->self);
-		return NULL;
-	}
-	if (m->engine == ENGINE_KERNEL) {
-		log_error("%s has engine kernel, which ginnel up cannot configure yet: take the words out of its line, or use "
-			  "ginnel export %s wg-quick",
-			m->name, m->name);
-		return NULL;
-	}
-	return m;
-}
 
 /* The key, which must be the one that the office knows. */
 static int load_key(const char *interface, const struct member *m, uint8_t ret[KEY_LEN])
@@ -108,16 +63,16 @@ static int bring_up(const char *from, const char *interface, bool probe)
 			      warnings = buf_of_max(ERRORS_MAX);
 	cleanup(office_freep) struct office *o = NULL;
 	cleanup(plan_freep) struct plan *p = NULL;
-	char stored[PATH_MAX];
+	char stored[BUNDLE_PATH_MAX];
 	const struct member *m;
 	uint8_t key[KEY_LEN];
-	int r = kept(interface, "bundle", stored);
+	int r = bundle_path(interface, stored);
 
 	if (r == 0)
-		r = load(from ? from : stored, stored, &text, &o);
+		r = bundle_load(from ? from : stored, stored, &text, &o);
 	if (r < 0)
 		return r;
-	m = self_of(o);
+	m = bundle_self(o);
 	if (!m)
 		return -EINVAL;
 	if (!check(o, from ? from : stored, &errors, &warnings)) {

@@ -14,6 +14,7 @@ struct verb_settings {
 	char	file[PATH_MAX];
 	char	interface[IFNAMSIZ];
 	bool	json, dot, svg, probe;
+	uint32_t watch_s;	/* 0: once */
 };
 
 /* verb_interface(s): whether the name can be that of an interface, a table and files; said if not. */
@@ -26,6 +27,7 @@ int verb_export(const struct cmd_call *call, void *into);
 int verb_key(const struct cmd_call *call, void *into);
 int verb_lab_plan(const struct cmd_call *call, void *into);
 int verb_plan(const struct cmd_call *call, void *into);
+int verb_status(const struct cmd_call *call, void *into);
 int verb_up(const struct cmd_call *call, void *into);
 
 /* Forms, for completion. */

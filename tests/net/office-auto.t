@@ -2,7 +2,9 @@
 """
 The return mode auto: a node asks the gateway of its LAN, whatever that is and becomes.
 """
+import json
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -67,9 +69,19 @@ def main():
     status, out = up("c", "--probe")
     ok("cannot ask the gateway of c for its return mode: it does not answer" in out, "a gateway that is silent is told", out)
     ok("iif office lookup 7070" in run("c", "ip rule"), "and what was known stays [office-auto-kept]")
+
+    # How it stands.
+    status, out = call("z", [OFFICE, "status"])
+    ok(status == 0 and out.startswith("z hub 10.70.0.1, interface office\n") and len(re.findall(r"(?m)^[ace] .* up$", out)) == 3,
+       "the hub says that it speaks with all of them [office-status]", out)
+    seen = json.loads(run("c", [OFFICE, "status", "--json"]))
+    same((seen["return"], [(p["name"], p["state"], p["endpoint"], p["received_bytes"] > 1000) for p in seen["peers"]]),
+         ("route+gw", [("z", "up", "10.0.0.2:51820", True)]), "and a node that it speaks with the hub [office-status]")
     for m in members:
         status, out = call(m, [OFFICE, "down"])
         same((status, run(m, "ip -o link show").count(" office:")), (0, 0), "%s is down" % m)
+    status, out = call("z", [OFFICE, "status"])
+    ok(status == 1 and "z is down: no daemon serves office; ginnel up" in out, "and says so [office-status]", out)
 
 
 lab.main(600, main)

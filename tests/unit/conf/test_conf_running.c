@@ -38,7 +38,7 @@ static void reads(void)
 	CHECK(r->listen_port == 7 && r->fwmark == 51820 && r->n_peers == 2);
 	CHECK_EQ(text_hex_key(HEX_C, 64, key), 0);
 	p = running_peer(r, key);
-	CHECK(p && p->handshake_s == 1700000000 && p->tx_bytes == UINT64_MAX && p->keepalive == 25 && p->n_allowed == 2);
+	CHECK(p && p->handshake_s == 1700000000 && p->tx_bytes == UINT64_MAX && p->rx_bytes == 1 && p->keepalive == 25 && p->n_allowed == 2);
 	CHECK_STR(p->endpoint, "[fd00::1]:9");
 	CHECK_EQ(p->allowed[0].family, AF_INET);
 	key[0] ^= 1;
