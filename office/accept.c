@@ -89,10 +89,11 @@ static const struct member *owner_of(const struct office *o, const uint8_t key[K
 
 static void accept_key(struct acceptor *a, struct member *m, const struct word *value)
 {
+	static const uint8_t none[KEY_LEN];
 	const struct member *owner;
 	uint8_t key[KEY_LEN];
 
-	if (key_text_parse(value->at, value->len, key) < 0) {
+	if (key_text_parse(value->at, value->len, key) < 0 || !memcmp(key, none, KEY_LEN)) {
 		refuse(a);
 		buf_printf(a->errors, "key of %s: is no key: 44 characters of base64, as ginnel key prints them\n", m->name);
 		return;

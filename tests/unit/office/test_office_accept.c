@@ -1,0 +1,87 @@
+#include "tests/unit/office/office.h"
+
+#include "office/accept.h"
+
+#include <errno.h>
+
+#define KEY_1 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE="
+#define KEY_2 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAI="
+
+static void lines_are(struct office *o, const char *text, const char *said_want, const char *errors_want)
+{
+	cleanup(buf_done) struct buf said = buf_of_max(1 << 16), errors = buf_of_max(1 << 16);
+	int r = accept_lines(o, "x", text, strlen(text), &said, &errors);
+
+	CHECK_EQ(r, *errors_want ? -EINVAL : 0);
+	CHECK_STR(buf_str(&said), said_want);
+	CHECK_STR(buf_str(&errors), errors_want);
+}
+
+static void taken(void)
+{
+	cleanup(office_freep) struct office *o = settle_text(NAMES, NULL);
+	const struct member *a = office_find(o, "a"), *c = office_find(o, "c");
+
+	lines_are(o, "# from a\na key " KEY_1 "\r\n\n  c\treturn route+gw\nc mtu 1412",
+		"a: has its key\nc: return mode route+gw\nc: MTU 1412\n", "");
+	CHECK(a->has_key && a->public_key[KEY_LEN - 1] == 1);
+	CHECK(c->learnt_mode == RETURN_ROUTE_GW && c->learnt_mtu == 1412);
+	/* Once is enough. */
+	lines_are(o, "a key " KEY_1 "\nc return route+gw\nc mtu 1412\n", "", "");
+	lines_are(o, "a key " KEY_2 "\n", "a: another key takes the old one's place\n", "");
+	CHECK_EQ(a->public_key[KEY_LEN - 1], 2);
+}
+
+static void refused(void)
+{
+	cleanup(office_freep) struct office *o = settle_text(NAMES, NULL);
+
+	lines_are(o,
+		"a key short\n"
+		"a key AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
+		"g key " KEY_1 "\n"
+		"b key " KEY_1 "\n"
+		"e return snat\n"
+		"c return auto\n"
+		"c mtu 575\n"
+		"c says so\n"
+		"c says\n"
+		"c key " KEY_1 " twice\n",
+		"",
+		"x:1: key of a: is no key: 44 characters of base64, as ginnel key prints them\n"
+		"x:2: key of a: is no key: 44 characters of base64, as ginnel key prints them\n"
+		"x:3: there is no member g\n"
+		"x:4: b is a host, on which nothing of ours runs\n"
+		"x:5: return of e: is for nodes only\n"
+		"x:6: return of c: must be route, route+gw or snat\n"
+		"x:7: mtu of c: must be 576..65535\n"
+		"x:8: behind c stands key, return or mtu\n"
+		"x:9: must be NAME key KEY, NAME return MODE or NAME mtu N\n"
+		"x:10: must be NAME key KEY, NAME return MODE or NAME mtu N\n");
+}
+
+static void one_key_for_one(void)
+{
+	cleanup(office_freep) struct office *o = settle_text(NAMES, NULL);
+
+	lines_are(o, "a key " KEY_1 "\nc key " KEY_1 "\n", "a: has its key\n", "x:2: key of c: is the key of a already\n");
+}
+
+static void own_notes(void)
+{
+	static const char text[] = "c return route\nnonsense\nc key " KEY_1 "\nc mtu 1400\n";
+	cleanup(office_freep) struct office *o = settle_text(NAMES, NULL);
+	const struct member *c = office_find(o, "c");
+
+	accept_learnt(o, text, sizeof(text) - 1);
+	CHECK(c->learnt_mode == RETURN_ROUTE && c->learnt_mtu == 1400 && !c->has_key);
+}
+
+int main(void)
+{
+	test_run("what members say is taken, once [office-accept]", taken);
+	test_run("what cannot be is refused, each with its line [office-accept-wrong]", refused);
+	test_run("two members do not have one key [office-accept-wrong]", one_key_for_one);
+	test_run("a member's own notes say what it has learnt, and nobody's key [office-accept]", own_notes);
+	return test_done();
+}
