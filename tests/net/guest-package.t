@@ -154,7 +154,11 @@ capture a eth "not arp" -s 0
 in_guest 'ping -n -q -c 1 -W 1 -p 67696e6e656c 192.168.241.1' >/dev/null
 capture_end a eth 10.0.0.2
 ok "without the tunnel its traffic is on the cable in the clear, and the search finds both [crash-unit]" grep -x '[1-9][0-9]* [1-9][0-9]*' <(in_the_clear)
-ok "it is purged [deb-purge]" in_guest 'dpkg -P ginnel-wg'
+purge='setpriv --reuid=ginnel-wg --clear-groups sleep 900 </dev/null >/dev/null 2>&1 & dpkg -P ginnel-wg 2>&1; echo "status $?"; kill $!; wait; userdel ginnel-wg'
+is "it is purged, also while somebody runs something as its user [deb-purge]" \
+	"$(in_guest "$purge" 2>&1 | grep -x -e 'status 0' -e 'ginnel-wg: its user stays; when nothing runs as it: userdel ginnel-wg')" \
+	"ginnel-wg: its user stays; when nothing runs as it: userdel ginnel-wg
+status 0"
 guest_is "and nothing of it is left but the tunnel's own file [deb-purge]" \
 	'find / -xdev \( -path /proc -o -path /sys -o -path /root -o -path /var/lib/dpkg -o -path /var/log \) -prune -o -iname "*ginnel*" -print
 	find /run -iname "*ginnel*"; getent passwd ginnel-wg; ls -d /run/wireguard 2>/dev/null; ls /etc/wireguard' wg0.conf
