@@ -93,7 +93,7 @@ void status_words(const struct status *s, struct buf *ret)
 	for (unsigned c = 0; c < COLUMNS; c++)
 		widths[c] = (int)strlen(head.cell[c]);
 	for (size_t i = 0; i < s->plan->n_peers; i++) {
-		struct row r;
+		struct row r = {{""}};
 
 		fill_row(s, &s->plan->peers[i], &r);
 		for (unsigned c = 0; c < COLUMNS; c++)
