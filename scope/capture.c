@@ -1,7 +1,7 @@
 /* ginnel capture: what goes through a tunnel, as pcapng. */
 #include "base/clock.h"
+#include "base/protect.h"
 #include "scope/follow.h"
-#include "scope/protect.h"
 #include "scope/stop.h"
 #include "scope/target.h"
 #include "scope/verbs.h"

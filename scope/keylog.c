@@ -1,8 +1,8 @@
 /* ginnel keylog: the keys of a tunnel's handshakes, for a Wireshark that captures by itself. */
+#include "base/protect.h"
 #include "conf/client.h"
 #include "scope/follow.h"
 #include "scope/kernel_keys.h"
-#include "scope/protect.h"
 #include "scope/record_keys.h"
 #include "scope/stop.h"
 #include "scope/target.h"

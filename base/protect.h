@@ -1,5 +1,5 @@
 /*
- * scope/protect.h - a process through which keys pass.
+ * base/protect.h - a process through which keys pass.
  */
 #pragma once
 
