@@ -366,7 +366,9 @@ static void check_member(struct checking *c, const struct member *m)
 		break;
 	}
 	if (!m->has_key)
-		warn(c, m->place.line, m->place.column, "%s has no key yet: ginnel key %s there makes one, ginnel accept takes it in",
+		warn(c, m->place.line, m->place.column,
+			m->phone ? "%s has no key yet: ginnel qr %s makes one and shows it"
+				 : "%s has no key yet: ginnel key %s there makes one, ginnel accept takes it in",
 			m->name, m->name);
 	if (mtu && mtu < MTU_LEAST_GOOD)
 		warn(c, m->place.line, column_of(m, m->column.mtu), "%s: an MTU of %u is below %d: IPv6 does not go through",

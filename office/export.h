@@ -1,7 +1,8 @@
 /*
  * office/export.h - a member's part in the words of programs that are not ours.
  *
- * Pure.  No private key is in any of them: it is named by the file where the member has it.
+ * Pure.  No private key is in any of them but a telephone's, if the caller brings it: it is named by
+ * the file where the member has it.
  */
 #pragma once
 
@@ -9,10 +10,16 @@
 
 /*
  * export_wg_quick(p, interface, ret, why): for wg-quick(8).  ${interface} names the file of the key;
- * the tunnel's own name is that of the file in which the text is kept.  A telephone's is without
- * commands.  0; -EINVAL with a sentence in ${why}.
+ * the tunnel's own name is that of the file in which the text is kept.  A telephone's is
+ * export_phone()'s, without a key.  0; -EINVAL with a sentence in ${why}.
  */
 int export_wg_quick(const struct plan *p, const char *interface, struct buf *ret, struct buf *why);
+
+/*
+ * export_phone(p, key, ret): the same format without commands, and short: what applications set by
+ * themselves is left out.  ${key}: the private one; NULL: a line says where it goes.
+ */
+void export_phone(const struct plan *p, const uint8_t key[KEY_LEN], struct buf *ret);
 
 /* export_hosts(o, ret): every member's address and name, as hosts(5) has them. */
 void export_hosts(const struct office *o, struct buf *ret);

@@ -2,6 +2,7 @@
 
 #include "office/ruleset.h"
 #include "office/secret.h"
+#include "office/settle.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -83,7 +84,7 @@ static void put_way_back(const struct plan *p, struct buf *b)
 
 static void put_peer(const struct plan_peer *p, struct buf *b)
 {
-	buf_printf(b, "\n[Peer]\n# %s\nPublicKey = ", p->member->name);
+	buf_puts(b, "PublicKey = ");
 	text_put_key(p->member->public_key, b);
 	if (p->has_endpoint) {
 		buf_puts(b, "\nEndpoint = ");
@@ -99,6 +100,35 @@ static void put_peer(const struct plan_peer *p, struct buf *b)
 	buf_puts(b, "\n");
 }
 
+static void put_peers(const struct plan *p, bool named, struct buf *b)
+{
+	for (size_t i = 0; i < p->n_peers; i++) {
+		if (!p->peers[i].member->has_key)
+			continue;
+		buf_puts(b, "\n[Peer]\n");
+		if (named)
+			buf_printf(b, "# %s\n", p->peers[i].member->name);
+		put_peer(&p->peers[i], b);
+	}
+}
+
+void export_phone(const struct plan *p, const uint8_t key[KEY_LEN], struct buf *ret)
+{
+	buf_puts(ret, "[Interface]\n");
+	if (key) {
+		buf_puts(ret, "PrivateKey = ");
+		text_put_key(key, ret);
+	} else {
+		buf_puts(ret, "# PrivateKey = the one that is made on this device");
+	}
+	buf_puts(ret, "\nAddress = ");
+	text_put_prefix(&p->self->address, ret);
+	buf_puts(ret, "\n");
+	if (p->mtu != SETTLE_MTU)
+		buf_printf(ret, "MTU = %u\n", p->mtu);
+	put_peers(p, false, ret);
+}
+
 int export_wg_quick(const struct plan *p, const char *interface, struct buf *ret, struct buf *why)
 {
 	const struct member *m = p->self;
@@ -112,26 +142,22 @@ int export_wg_quick(const struct plan *p, const char *interface, struct buf *ret
 		buf_puts(why, "the name of the interface is too long");
 		return -EINVAL;
 	}
-	buf_printf(ret, "# The part of %s in its office network, for wg-quick(8).\n[Interface]\n", m->name);
-	if (m->phone)
-		buf_puts(ret, "# PrivateKey = the one that is made on this device\n");
-	else
-		buf_printf(ret, "# The private key stays on this machine, in a file that ginnel key %s has made.\n"
-			"PostUp = wg set %%i private-key %s\n", m->name, key);
-	buf_puts(ret, "Address = ");
+	buf_printf(ret, "# The part of %s in its office network, for wg-quick(8).\n", m->name);
+	if (m->phone) {
+		export_phone(p, NULL, ret);
+		return ret->error;
+	}
+	buf_printf(ret, "[Interface]\n# The private key stays on this machine, in a file that ginnel key %s has made.\n"
+		"PostUp = wg set %%i private-key %s\nAddress = ", m->name, key);
 	text_put_prefix(&m->address, ret);
 	buf_printf(ret, "\nMTU = %u\n", p->mtu);
 	if (p->listen_port)
 		buf_printf(ret, "ListenPort = %u\n", p->listen_port);
-	if (!m->phone) {
-		put_settings(p, ret);
-		put_table(p, ret);
-		put_routes(p, ret);
-		if (p->gateway_back)
-			put_way_back(p, ret);
-	}
-	for (size_t i = 0; i < p->n_peers; i++)
-		if (p->peers[i].member->has_key)
-			put_peer(&p->peers[i], ret);
+	put_settings(p, ret);
+	put_table(p, ret);
+	put_routes(p, ret);
+	if (p->gateway_back)
+		put_way_back(p, ret);
+	put_peers(p, true, ret);
 	return ret->error;
 }

@@ -1,5 +1,6 @@
 #include "office/load.h"
 
+#include "base/suggest.h"
 #include "office/check.h"
 #include "office/settle.h"
 #include "office/store.h"
@@ -89,4 +90,20 @@ int load_pin(const char *path, const struct office *o)
 	else if (r < 0)
 		fprintf(stderr, "ginnel-office: cannot write %s: %s\n", locked, strerror(-r));
 	return min(r, 0);
+}
+
+const struct member *load_member(const struct office *o, const char *name)
+{
+	const struct member *m = office_find(o, name);
+	struct suggest s = suggest_for(name, strlen(name));
+	cleanup(buf_done) struct buf why = buf_of_max(1024);
+
+	if (m)
+		return m;
+	for (size_t i = 0; i < o->n_members; i++)
+		if (!o->members[i].gone && o->members[i].kind != MEMBER_HOST)
+			suggest_offer(&s, o->members[i].name);
+	suggest_say(&s, "", &why);
+	fprintf(stderr, "ginnel-office: there is no member %s%s\n", name, buf_str(&why));
+	return NULL;
 }

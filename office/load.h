@@ -16,6 +16,12 @@ int load_office(const char *path, struct office **ret);
  */
 int load_with_lock(const char *path, struct office **ret, struct office **ret_lock, struct buf *warnings);
 
+/*
+ * load_member(o, name): one of any kind; NULL after a line that says so, with the nearest name of those
+ * on whose machines something runs.
+ */
+const struct member *load_member(const struct office *o, const char *name);
+
 /* load_lock_path(path, ret): 0 or -ENAMETOOLONG. */
 #define LOAD_PATH_MAX 4096
 int load_lock_path(const char *path, char ret[LOAD_PATH_MAX]);

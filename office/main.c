@@ -54,6 +54,14 @@ static const struct cmd_option export_options[] = {
 		.help = "the tunnel's interface, after which files are called too"},
 };
 
+static const struct cmd_option qr_options[] = {
+	{"file", .metavar = "FILE", .value = VALUE_TEXT_AT(verb_settings, file, 1, VERB_FILE),
+		.help = "the office's file, beside which its lock is"},
+	{"text", .value = VALUE_BOOL_AT(verb_settings, text), .help = "show the text itself, for applications without a camera"},
+	{"new", .value = VALUE_BOOL_AT(verb_settings, new_key),
+		.help = "another key for who has one, which then stops working"},
+};
+
 static const struct cmd commands[] = {
 	{"check", .run = verb_check, CMD_OPTIONS(desk_options),
 		.help = "say what is wrong with the file, and what will not go well"},
@@ -67,6 +75,8 @@ static const struct cmd commands[] = {
 		.help = "take in what members say of themselves: keys, return modes, MTUs"},
 	{"export", .operands = "NAME [FORM]", .least = 1, .most = 2, .words = verb_export_words, .run = verb_export,
 		CMD_OPTIONS(export_options), .help = "print a member's part, for ginnel up or for other programs"},
+	{"qr", .operands = "NAME", .least = 1, .most = 1, .run = verb_qr, CMD_OPTIONS(qr_options),
+		.help = "make a telephone's key, and show it once with the rest that it needs"},
 	{"up", .operands = "[BUNDLE]", .most = 1, .run = verb_up, CMD_OPTIONS(up_options),
 		.help = "make this machine what its part of the network says"},
 	{"status", .run = verb_status, CMD_OPTIONS(status_options),

@@ -22,21 +22,11 @@ struct call {
 
 static const struct member *find(const struct office *o, const char *name)
 {
-	const struct member *m = office_find(o, name);
-	struct suggest s = suggest_for(name, strlen(name));
-	cleanup(buf_done) struct buf why = buf_of_max(1024);
+	const struct member *m = load_member(o, name);
 
-	if (m && m->kind != MEMBER_HOST)
+	if (!m || m->kind != MEMBER_HOST)
 		return m;
-	if (m) {
-		fprintf(stderr, "ginnel-office: %s is a host: nothing of ours runs there, so there is nothing to export\n", name);
-		return NULL;
-	}
-	for (size_t i = 0; i < o->n_members; i++)
-		if (!o->members[i].gone && o->members[i].kind != MEMBER_HOST)
-			suggest_offer(&s, o->members[i].name);
-	suggest_say(&s, "", &why);
-	fprintf(stderr, "ginnel-office: there is no member %s%s\n", name, buf_str(&why));
+	fprintf(stderr, "ginnel-office: %s is a host: nothing of ours runs there, so there is nothing to export\n", name);
 	return NULL;
 }
 
@@ -53,8 +43,8 @@ static bool has_keys(const struct office *o, const struct member *self)
 	if (self->has_key)
 		return true;
 	fprintf(stderr,
-		"ginnel-office: %s has no key yet: run \"ginnel key %s\" there, and give what it prints to \"ginnel accept\"\n",
-		self->name, self->name);
+		"ginnel-office: %s has no key yet: run \"ginnel key %s\" there, and give what it prints to \"ginnel accept\"%s%s\n",
+		self->name, self->name, self->phone ? "; or run here \"ginnel qr\" " : "", self->phone ? self->name : "");
 	return false;
 }
 

@@ -13,7 +13,7 @@
 struct verb_settings {
 	char	file[PATH_MAX];
 	char	interface[IFNAMSIZ];
-	bool	json, dot, svg, probe;
+	bool	json, dot, svg, probe, text, new_key;
 	uint32_t watch_s;	/* 0: once */
 };
 
@@ -27,6 +27,7 @@ int verb_export(const struct cmd_call *call, void *into);
 int verb_key(const struct cmd_call *call, void *into);
 int verb_lab_plan(const struct cmd_call *call, void *into);
 int verb_plan(const struct cmd_call *call, void *into);
+int verb_qr(const struct cmd_call *call, void *into);
 int verb_status(const struct cmd_call *call, void *into);
 int verb_up(const struct cmd_call *call, void *into);
 

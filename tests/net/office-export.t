@@ -7,31 +7,9 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lab  # noqa: E402
 from lab import ok, same  # noqa: E402
-from office import FILE, NET, OFFICE, build, call, desk, office, ping, run, source_seen  # noqa: E402
+from office import FILE, NET, OFFICE, build, call, desk, office, ping, put, quick, run, source_seen  # noqa: E402
 
 MEMBERS = ("z", "a", "c", "e")
-QUICK = r'''
-ip()
-{
-	if [[ $* == *"type wireguard"* ]]; then
-		echo "Error: Unknown device type." >&2
-		return 2
-	fi
-	command ip "$@"
-}
-export -f ip
-[[ ! -e /sys/module/wireguard ]] || mount -t tmpfs none /sys/module || exit
-exec wg-quick "$@"
-'''
-
-
-def quick(m, verb):
-    """wg-quick in a host, with the program in the place of the kernel's WireGuard."""
-    return call(m, ["env", "WG_QUICK_USERSPACE_IMPLEMENTATION=" + lab.WG, "bash", "-c", QUICK, "quick", verb, "/run/office.conf"])
-
-
-def put(m, text):
-    call(m, ["sh", "-c", "umask 077; cat >/run/office.conf"], text)
 
 
 def main():

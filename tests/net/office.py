@@ -31,6 +31,19 @@ d host   c .244
 e person 10.70.0.4
 """
 OWN = ("passwd", "group", "hosts", "nsswitch.conf", "ld.so.cache", "protocols", "services", "iproute2", "alternatives")
+QUICK = r'''
+ip()
+{
+	if [[ $* == *"type wireguard"* ]]; then
+		echo "Error: Unknown device type." >&2
+		return 2
+	fi
+	command ip "$@"
+}
+export -f ip
+[[ ! -e /sys/module/wireguard ]] || mount -t tmpfs none /sys/module || exit
+exec wg-quick "$@"
+'''
 keepers = {}
 
 
@@ -108,6 +121,15 @@ def desk(verb, *args, stdin=""):
 
 def bundle(m):
     return desk("export", m)
+
+
+def quick(m, verb):
+    """wg-quick in a host, with the program in the place of the kernel's WireGuard."""
+    return call(m, ["env", "WG_QUICK_USERSPACE_IMPLEMENTATION=" + lab.WG, "bash", "-c", QUICK, "quick", verb, "/run/office.conf"])
+
+
+def put(m, text):
+    call(m, ["sh", "-c", "umask 077; cat >/run/office.conf"], text)
 
 
 def ping(ns, to, n=3):
