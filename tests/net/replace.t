@@ -274,7 +274,7 @@ def clients(p):
         c = lab.Uapi("wg1")
         c.send("get=1\n\n")
         waiting.append(c)
-        if len(waiting) > 50:  # many more than a daemon serves would have to give way to newcomers
+        if len(waiting) > 20:  # with those that are closed and not noticed yet they stay below what a daemon serves
             hear()
         time.sleep(0.001)
     while waiting:
