@@ -77,7 +77,7 @@ static int wait_for(pid_t pid)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-int program_run(char *const argv[], const struct buf *input, int log_fd, struct buf *said)
+int program_run(char *const argv[], const struct buf *input, int in_fd, int log_fd, struct buf *said)
 {
 	cleanup(close_fd) int to = -1, its_in = -1, from = -1, its_out = -1;
 	posix_spawn_file_actions_t actions;
@@ -90,7 +90,7 @@ int program_run(char *const argv[], const struct buf *input, int log_fd, struct 
 		to = in[0];
 		its_in = in[1];
 	} else {
-		its_in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		its_in = in_fd >= 0 ? fcntl(in_fd, F_DUPFD_CLOEXEC, 3) : open("/dev/null", O_RDONLY | O_CLOEXEC);
 		if (its_in < 0)
 			return -errno;
 	}

@@ -23,7 +23,11 @@ static bool is_nobody(int r)
 
 /* ---- start ---- */
 
-static int launch(const char *interface)
+/*
+ * Its parent holds the lock until it is ready, as its standard input, which the daemon itself lets go:
+ * otherwise who takes everything down after we were killed would not meet it.
+ */
+static int launch(const char *interface, int lock_fd)
 {
 	char program[PATH_MAX], log[PATH_MAX];
 	char *argv[] = {program, (char *)(uintptr_t)interface, NULL};
@@ -37,7 +41,7 @@ static int launch(const char *interface)
 	snprintf(log, sizeof(log), "%s/%s.log", ENGINE_DIR, interface);
 	fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	unsetenv("WG_PROCESS_FOREGROUND");
-	r = fd < 0 ? -errno : program_run(argv, NULL, fd, NULL);
+	r = fd < 0 ? -errno : program_run(argv, NULL, lock_fd, fd, NULL);
 	if (r < 0)
 		log_error("cannot run %s: %s%s", program, strerror(-r),
 			r == -ENOENT ? "; the programs belong in one directory" : "");
@@ -48,7 +52,7 @@ static int launch(const char *interface)
 	return r > 0 ? -ECHILD : r;
 }
 
-static int start(const char *interface, struct made *m)
+static int start(const char *interface, int lock_fd, struct made *m)
 {
 	unsigned there = if_nametoindex(interface);
 	int r;
@@ -63,21 +67,21 @@ static int start(const char *interface, struct made *m)
 	m->ifindex = 0;
 	r = made_save(m);
 	if (r == 0)
-		r = launch(interface);
+		r = launch(interface, lock_fd);
 	if (r < 0)
 		return r;
 	m->ifindex = if_nametoindex(interface);
 	return made_save(m);
 }
 
-int engine_start(const char *interface, const uint8_t key[KEY_LEN], struct made *m)
+int engine_start(const char *interface, const uint8_t key[KEY_LEN], int lock_fd, struct made *m)
 {
 	static const uint8_t none[KEY_LEN];
 	cleanup(running_freep) struct running *running = NULL;
 	int r = client_get(interface, &running);
 
 	if (is_nobody(r))
-		return start(interface, m);
+		return start(interface, lock_fd, m);
 	if (r < 0) {
 		log_error("the daemon that serves %s does not answer: %s", interface, strerror(-r));
 		return r;

@@ -13,11 +13,11 @@
 #define ENGINE_STATE_DIR "/var/lib/ginnel"
 
 /*
- * engine_start(interface, key, m): see to it that a daemon serves the interface: one that runs already,
- * unless it has another key, or else a new ginnel-wg of the directory of this program, which is noted
- * in ${m}.  0 or negative errno.
+ * engine_start(interface, key, lock_fd, m): see to it that a daemon serves the interface: one that runs
+ * already, unless it has another key, or else a new ginnel-wg of the directory of this program, which
+ * is noted in ${m}.  Until it serves, ${lock_fd} is held, also if we are killed.  0 or negative errno.
  */
-int engine_start(const char *interface, const uint8_t key[KEY_LEN], struct made *m);
+int engine_start(const char *interface, const uint8_t key[KEY_LEN], int lock_fd, struct made *m);
 
 /*
  * engine_configure(p, interface, key): tell it what differs from the plan.  For a peer that has no

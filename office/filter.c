@@ -39,9 +39,9 @@ static int run_nft(const char *what, const struct buf *text)
 		char *check[] = {(char *)(uintptr_t)programs[i], (char *)"-c", (char *)"-f", (char *)"-", NULL};
 		char *run[] = {check[0], (char *)"-f", (char *)"-", NULL};
 
-		r = program_run(check, text, -1, &said);
+		r = program_run(check, text, -1, -1, &said);
 		if (r == 0)
-			r = program_run(run, text, -1, &said);
+			r = program_run(run, text, -1, -1, &said);
 	}
 	if (r)
 		say_nft_error(what, r, &said);
@@ -152,7 +152,7 @@ static int legacy(const char *command, const char *side, const char *interface, 
 
 	if (!side)
 		argv[4] = NULL;
-	return program_run(argv, NULL, -1, said);
+	return program_run(argv, NULL, -1, -1, said);
 }
 
 static bool is_legacy_used(void)

@@ -19,7 +19,7 @@
 
 #define METRIC 5000u /* above that of any network's own: where both have a prefix, the one here is meant */
 
-/* One at a time. */
+/* One at a time.  Programs that we run hold it too: when we are killed, they are not. */
 static int lock(int *ret)
 {
 	int r = 0;
@@ -27,7 +27,7 @@ static int lock(int *ret)
 	if (mkdir(ENGINE_DIR, 0755) < 0 && errno != EEXIST)
 		r = -errno;
 	if (r == 0) {
-		*ret = open(ENGINE_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		*ret = open(ENGINE_DIR, O_RDONLY | O_DIRECTORY);
 		r = *ret < 0 || flock(*ret, LOCK_EX) < 0 ? -errno : 0;
 	}
 	if (r < 0)
@@ -166,7 +166,7 @@ int up(const struct plan *p, const char *interface, const uint8_t key[KEY_LEN])
 	if (r == 0)
 		r = load(interface, &m);
 	if (r == 0)
-		r = engine_start(interface, key, &m);
+		r = engine_start(interface, key, locked, &m);
 	if (r < 0)
 		return r;
 	/* Before anything can come through: a flow keeps the source that it began with. */

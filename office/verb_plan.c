@@ -40,7 +40,7 @@ static int find_members(const struct cmd_call *call, const struct office *o, con
 static int draw(const struct buf *text)
 {
 	char *argv[] = {(char *)"dot", (char *)"-Tsvg", NULL};
-	int r = program_run(argv, text, -1, NULL);
+	int r = program_run(argv, text, -1, -1, NULL);
 
 	if (r == -ENOENT)
 		fprintf(stderr, "ginnel-office: plan: --svg needs the program dot: install the package graphviz, or take --dot there\n");

@@ -372,6 +372,7 @@ def flood(t, n):
 
 def slow(t):
     """A reader who does not read, and then reads after all."""
+    had = listeners(t.daemons["a"], "left")
     r, w = os.pipe()
     c = Capture(t, "a", "--inner", stdout=w)
     os.close(w)
@@ -388,6 +389,7 @@ def slow(t):
             f.write(got)
     os.close(r)
     same(c.p.wait(lab.PATIENCE), 0, "and ends as always [capture-slow]")
+    ok(wait_for(lambda: listeners(t.daemons["a"], "left") > had), "and is forgotten [capture-slow]")
     said = [x for x in t.daemons["a"].log_lines() if "capture: a listener left" in x][-1]
     lost = int(said.rsplit("lost=", 1)[1].split()[0])
     ok(lost > 0 and "%d records lost" % lost in c.said(), "what it lost is counted [capture-slow]", said, c.said())
@@ -407,7 +409,8 @@ def limits(t):
     c = Capture(t, "a", "--inner", "-c", "3", file=HERE + "count")
     t.pings(3)
     same(c.p.wait(lab.PATIENCE), 0, "a capture of so many packets ends with success [capture-limits]")
-    same(len(icmp(HERE + "count")), 3, "and has them [capture-limits]")
+    # Of answers to the flood of before, some are late.
+    same(len(fields(HERE + "count", "ip", "frame.number")), 3, "and has them [capture-limits]")
     same(run("-d", "1", "-w", HERE + "time", "wg1")[0], 0, "one of so many seconds too [capture-limits]")
     c = Capture(t, "a", "--inner", "--snap=64", file=HERE + "snap")
     k = Capture(t, "a", "--keys", "--snap=64", file=HERE + "snapkeys")

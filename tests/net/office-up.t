@@ -4,6 +4,7 @@ An office network on its members: key, accept, export and up on hosts with files
 """
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -31,6 +32,21 @@ def state(ns):
 def differs(a, b):
     import difflib
     return "\n".join(difflib.unified_diff(a.splitlines(), b.splitlines(), lineterm="", n=0))
+
+
+def slow(program, real):
+    """Have the programs in /run/slow of c, with this one among them, which takes its time to do something."""
+    run("c", "mkdir -p /run/slow")
+    run("c", "rm -f /run/slow/began /run/slow/go /run/slow/done")
+    for name, at in (("ginnel-office", OFFICE), ("ginnel-wg", lab.WG), ("nft", shutil.which("nft"))):
+        run("c", ["cp", at, "/run/slow/" + name])
+    run("c", ["tee", "/run/slow/" + program], input="""#!/bin/sh
+case "$*" in *-c*|*list*) exec %s "$@" ;; esac
+touch /run/slow/began
+until [ -e /run/slow/go ]; do sleep 0.05; done
+%s "$@"
+touch /run/slow/done
+""" % (real, real))
 
 
 class Monitor:
@@ -235,6 +251,22 @@ def main():
             status, out = call(m, [OFFICE, "down"])
             now = state(m)
             ok(status == 0 and now == before[m], "%s killed while it came up goes down to what was before [office-killed]" % m, out, differs(before[m], now))
+    for program, real in (("ginnel-wg", lab.WG), ("nft", shutil.which("nft"))):
+        call("c", [OFFICE, "down"])
+        slow(program, real)
+        p = subprocess.Popen(there("c", ["env", "PATH=/run/slow:" + os.environ["PATH"], "/run/slow/ginnel-office", "up"]),
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        ok(wait_for(lambda: call("c", "test -e /run/slow/began")[0] == 0), "an up has begun to run " + program)
+        p.kill()
+        p.wait()
+        q = subprocess.Popen(there("c", [OFFICE, "down"]), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        lab.time.sleep(0.3)  # time to go wrong
+        run("c", "touch /run/slow/go")
+        out = q.communicate()[0]
+        ok(wait_for(lambda: call("c", "test -e /run/slow/done")[0] == 0), "which ends after it was killed")
+        now = state("c")
+        ok(q.returncode == 0 and now == before["c"], "down waits for what one that was killed has begun: %s [office-killed]" % program,
+           out, differs(before["c"], now))
 
 
 lab.main(900, main)
