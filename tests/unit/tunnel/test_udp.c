@@ -1,122 +1,11 @@
-/*
- * Real sockets on loopback, in a network namespace of the test's own where that is allowed (root); the addresses
- * 127.0.0.2, 127.0.0.3 and, in the namespace, fd00:1::1 to ::3 are local.
- */
-#include "base/test.h"
-#include "tunnel/udp.h"
+/* tunnel/udp: what datagrams bring along, and runs of them. */
+#include "udp_inbox.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <net/if.h>
 #include <poll.h>
-#include <sched.h>
-#include <stdio.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
-
-static uint8_t bytes[65536 * 2];
-static bool own_namespace;
-
-static struct wg_addr addr(const char *text, uint16_t port)
-{
-	uint8_t a[16];
-
-	if (inet_pton(AF_INET, text, a) == 1)
-		return wg_addr_v4(a, port);
-	CHECK_EQ(inet_pton(AF_INET6, text, a), 1);
-	return wg_addr_v6(a, port, 0);
-}
-
-static struct wg_endpoint to(const char *text, uint16_t port)
-{
-	return (struct wg_endpoint){.dst = addr(text, port)};
-}
-
-static struct udp *open_or_fail(uint16_t port, unsigned workers)
-{
-	struct udp_config c = {.port = port, .workers = workers};
-	struct udp *u = NULL;
-
-	CHECK_EQ(udp_open(&c, &u), 0);
-	CHECK(u->port != 0);
-	return u;
-}
-
-static struct udp_message message(const struct wg_endpoint *e, uint32_t len, uint32_t segment)
-{
-	return (struct udp_message){.to = e, .data = bytes, .len = len, .segment = segment};
-}
-
-/* Datagrams that come in on ${fd}, in order, copied. */
-struct inbox {
-	unsigned		n, runs;
-	struct wg_endpoint	from[256];
-	uint32_t		len[256];
-	uint8_t			tos[256];
-	uint8_t			data[256][64];	/* the beginning of each */
-	bool			same;		/* each equals what lies in bytes[] behind the one before */
-	bool			truncated;
-};
-
-static void take(struct inbox *in, int fd, unsigned want)
-{
-	struct udp_rx *rx;
-	uint32_t at = 0;
-
-	memset(in, 0, sizeof(*in));
-	in->same = true;
-	CHECK_EQ(udp_rx_new(&rx), 0);
-	while (in->n < want) {
-		struct pollfd p = {.fd = fd, .events = POLLIN};
-		struct udp_run *runs;
-		int n;
-
-		if (poll(&p, 1, 60000) == 0)
-			break;
-		n = udp_receive(rx, fd, &runs);
-		CHECK(n >= 0);
-		for (int i = 0; i < n; i++) {
-			in->runs++;
-			in->truncated |= runs[i].truncated;
-			CHECK(runs[i].segment > 0 || runs[i].len == 0);
-			for (uint32_t o = 0; o < runs[i].len || o == 0; o += runs[i].segment) {
-				uint32_t len = min(runs[i].segment, runs[i].len - o);
-
-				CHECK(in->n < 256);
-				in->from[in->n] = runs[i].from;
-				in->tos[in->n] = runs[i].tos;
-				in->len[in->n] = len;
-				memcpy(in->data[in->n], runs[i].data + o, min(len, 64u));
-				if (at + len > sizeof(bytes) || memcmp(runs[i].data + o, bytes + at, len))
-					in->same = false;
-				at += len;
-				in->n++;
-				if (len == 0)
-					break;
-			}
-		}
-	}
-	udp_rx_free(rx);
-	CHECK_EQ(in->n, want);
-}
-
-static struct inbox in;
-
-static void check_quiet(int fd)
-{
-	struct udp_rx *rx;
-	struct udp_run *runs;
-
-	CHECK_EQ(udp_rx_new(&rx), 0);
-	CHECK_EQ(udp_receive(rx, fd, &runs), 0);
-	udp_rx_free(rx);
-}
 
 static void runs_travel(void)
 {
@@ -325,146 +214,6 @@ static void ttl_travels(void)
 	udp_free(b);
 }
 
-static void ports(void)
-{
-	for (unsigned workers = 1; workers <= 3; workers++) {
-		struct udp *a = open_or_fail(0, workers), *b = NULL;
-		struct udp_config c = {.port = a->port, .workers = 1};
-		struct sockaddr_in6 s = {0};
-		socklen_t len;
-
-		/* Both families of every worker on one port. */
-		for (unsigned i = 0; i < workers; i++) {
-			int fds[2] = {a->queues[i].fd4, a->queues[i].fd6};
-
-			for (unsigned k = 0; k < 2; k++) {
-				len = sizeof(s);
-				CHECK_EQ(getsockname(fds[k], (void *)&s, &len), 0);
-				CHECK_EQ(ntohs(s.sin6_port), a->port); /* the same place in both */
-			}
-		}
-		/* Nobody joins, with as many workers as he likes. */
-		for (c.workers = 1; c.workers <= 3; c.workers++)
-			CHECK_EQ(udp_open(&c, &b), -EADDRINUSE);
-		CHECK(b == NULL);
-		udp_free(a);
-		/* Free again at once. */
-		a = open_or_fail(c.port, workers);
-		CHECK_EQ(a->port, c.port);
-		udp_free(a);
-	}
-}
-
-/* Only the IPv6 half is in use. */
-static void port_half_used(void)
-{
-	struct sockaddr_in6 s = {.sin6_family = AF_INET6};
-	socklen_t len = sizeof(s);
-	int fd = socket(AF_INET6, SOCK_DGRAM, 0), one = 1;
-	struct udp_config c = {.workers = 2};
-	struct udp *u = NULL;
-
-	CHECK_EQ(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)), 0);
-	CHECK_EQ(bind(fd, (void *)&s, sizeof(s)), 0);
-	CHECK_EQ(getsockname(fd, (void *)&s, &len), 0);
-	c.port = ntohs(s.sin6_port);
-	CHECK_EQ(udp_open(&c, &u), -EADDRINUSE);
-	CHECK(u == NULL);
-	close(fd);
-	CHECK_EQ(udp_open(&c, &u), 0);
-	udp_free(u);
-}
-
-static void bad_configs(void)
-{
-	struct udp_config c = {.workers = 0};
-	struct udp *u = NULL;
-
-	CHECK_EQ(udp_open(&c, &u), -EINVAL);
-	c.workers = UDP_WORKERS_MAX + 1;
-	CHECK_EQ(udp_open(&c, &u), -EINVAL);
-	CHECK(u == NULL);
-}
-
-/* What ${fd} is bound to. */
-static struct wg_addr bound(int fd)
-{
-	union {
-		struct sockaddr_in	in;
-		struct sockaddr_in6	in6;
-	} s = {0};
-	socklen_t len = sizeof(s);
-
-	CHECK_EQ(getsockname(fd, (void *)&s, &len), 0);
-	return s.in.sin_family == AF_INET6 ? wg_addr_v6(&s.in6.sin6_addr, 0, s.in6.sin6_scope_id)
-					   : wg_addr_v4(&s.in.sin_addr, 0);
-}
-
-static void addresses(void)
-{
-	cleanup(buf_done) struct buf why = buf_of_max(100);
-	struct udp_config c = {.workers = 2};
-	struct wg_addr want4 = addr("127.0.0.3", 0), want6 = addr("::1", 0);
-	struct wg_endpoint e6 = to("::1", 9);
-	struct udp_message m = message(&e6, 10, 0);
-	struct udp *u, *other;
-
-	CHECK_EQ(bind_address_parse("127.0.0.3", &c.bind.v4, &why), 0);
-	CHECK_EQ(udp_open(&c, &u), 0);
-	for (unsigned i = 0; i < 2; i++) {
-		struct wg_addr got = bound(u->queues[i].fd4);
-
-		CHECK(wg_addr_equal(&got, &want4));
-		CHECK(u->queues[i].fd6 < 0);
-	}
-	CHECK_EQ(udp_send(&u->queues[0], &m, 1), 1);
-	CHECK_EQ(m.error, -EAFNOSUPPORT);
-	/* Another address has ports of its own. */
-	c.port = u->port;
-	CHECK_EQ(udp_open(&c, &other), -EADDRINUSE);
-	CHECK_EQ(bind_address_parse("127.0.0.4", &c.bind.v4, &why), 0);
-	CHECK_EQ(bind_address_parse("::1", &c.bind.v6, &why), 0);
-	CHECK_EQ(udp_open(&c, &other), 0);
-	for (unsigned i = 0; i < 2; i++) {
-		struct wg_addr got = bound(other->queues[i].fd6);
-
-		CHECK(wg_addr_equal(&got, &want6));
-	}
-	CHECK_EQ(udp_send(&other->queues[1], &m, 1), 0);
-	udp_free(other);
-	udp_free(u);
-	c.port = 0;
-	CHECK_EQ(bind_address_parse("198.51.100.7", &c.bind.v4, &why), 0);
-	CHECK_EQ(udp_open(&c, &u), -EADDRNOTAVAIL);
-	c.bind.v4 = (struct bind_address){0};
-	CHECK_EQ(udp_open(&c, &u), 0);
-	CHECK(u->queues[0].fd4 < 0 && u->queues[0].fd6 >= 0);
-	udp_free(u);
-	CHECK_EQ(bind_address_parse("2001:db8::7", &c.bind.v6, &why), 0);
-	CHECK_EQ(udp_open(&c, &u), -EADDRNOTAVAIL);
-	CHECK_EQ(bind_address_parse("fe80::1%nothing", &c.bind.v6, &why), 0);
-	CHECK_EQ(udp_open(&c, &u), -ENODEV);
-}
-
-static void devices(void)
-{
-	struct udp_config c = {.workers = 2, .bind.device = "lo"};
-	char name[IFNAMSIZ];
-	struct udp *u;
-
-	CHECK_EQ(udp_open(&c, &u), 0);
-	CHECK_EQ(u->device_ifindex, if_nametoindex("lo"));
-	for (unsigned i = 0; i < 4; i++) {
-		socklen_t len = sizeof(name);
-
-		CHECK_EQ(getsockopt(i & 1 ? u->queues[i / 2].fd4 : u->queues[i / 2].fd6, SOL_SOCKET, SO_BINDTODEVICE, name, &len), 0);
-		CHECK_STR(name, "lo");
-	}
-	udp_free(u);
-	memcpy(c.bind.device, "nothing", sizeof("nothing"));
-	CHECK_EQ(udp_open(&c, &u), -ENODEV);
-}
-
 /* Six datagrams of one length, as one message if that may be. */
 static void send_run(unsigned sender_without, unsigned receiver_without, unsigned want_sends, bool want_one_run)
 {
@@ -499,195 +248,6 @@ static void without(void)
 	udp_free(u);
 }
 
-static void workers_share(void)
-{
-	struct udp *a = open_or_fail(0, 1), *b = open_or_fail(0, 4);
-	unsigned got = 0, sockets = 0;
-	struct udp_rx *rx;
-
-	CHECK_EQ(udp_rx_new(&rx), 0);
-	/* Many senders: the kernel spreads them. */
-	for (unsigned i = 0; i < 64; i++) {
-		struct udp *one = open_or_fail(0, 1);
-		struct wg_endpoint e = to("127.0.0.1", b->port);
-		struct udp_message m = message(&e, 100, 0);
-
-		CHECK_EQ(udp_send(&one->queues[0], &m, 1), 0);
-		udp_free(one);
-	}
-	for (unsigned i = 0; i < 4; i++) {
-		struct udp_run *runs;
-		unsigned here = 0;
-		int n;
-
-		while ((n = udp_receive(rx, b->queues[i].fd4, &runs)) > 0)
-			here += (unsigned)n;
-		CHECK_EQ(n, 0);
-		got += here;
-		sockets += here > 0;
-	}
-	CHECK_EQ(got, 64);
-	CHECK(sockets > 1);
-	udp_rx_free(rx);
-	udp_free(a);
-	udp_free(b);
-}
-
-/* Who has ${n} sockets, as another process would have them: copies, whose first owner is gone. */
-static void give_away(struct udp *u, int fd4[], int fd6[])
-{
-	for (unsigned i = 0; i < u->n_queues; i++) {
-		fd4[i] = u->queues[i].fd4 < 0 ? -1 : dup(u->queues[i].fd4);
-		fd6[i] = u->queues[i].fd6 < 0 ? -1 : dup(u->queues[i].fd6);
-	}
-	udp_free(u);
-}
-
-/* All that waits on any of the sockets, and that each has a name of its own unless ${shared}. */
-static unsigned waiting(struct udp *u, unsigned *ret_sockets)
-{
-	struct udp_run *runs;
-	struct udp_rx *rx;
-	unsigned got = 0;
-
-	*ret_sockets = 0;
-	CHECK_EQ(udp_rx_new(&rx), 0);
-	for (unsigned i = 0; i < u->n_queues; i++) {
-		unsigned here = 0;
-		int n;
-
-		while ((n = udp_receive(rx, u->queues[i].fd4, &runs)) > 0)
-			here += (unsigned)n;
-		CHECK_EQ(n, 0);
-		got += here;
-		*ret_sockets += here > 0;
-	}
-	udp_rx_free(rx);
-	return got;
-}
-
-static void send_to(uint16_t port, unsigned senders)
-{
-	for (unsigned i = 0; i < senders; i++) {
-		struct udp *one = open_or_fail(0, 1);
-		struct wg_endpoint e = to("127.0.0.1", port);
-		struct udp_message m = message(&e, 100, 0);
-
-		CHECK_EQ(udp_send(&one->queues[0], &m, 1), 0);
-		udp_free(one);
-	}
-}
-
-static void adopted(void)
-{
-	struct udp_config c = {.workers = 1};
-	int fd4[UDP_WORKERS_MAX], fd6[UDP_WORKERS_MAX];
-	struct udp *u = open_or_fail(0, 3), *other = NULL;
-	struct wg_endpoint e;
-	struct udp_message m;
-	unsigned sockets;
-
-	/* What waits in three sockets goes along to one worker, who has all of them. */
-	c.port = u->port;
-	send_to(u->port, 64);
-	give_away(u, fd4, fd6);
-	CHECK_EQ(udp_adopt(&c, fd4, fd6, 3, &u), 0);
-	CHECK_EQ(u->port, c.port);
-	CHECK_EQ(u->n_queues, 3);
-	CHECK(u->adopted);
-	CHECK_EQ(waiting(u, &sockets), 64);
-	CHECK(sockets > 1);
-	udp_grow(u, &c);
-	CHECK_EQ(u->n_queues, 3); /* it has more than enough */
-	/* It sends, too, from the port that it had. */
-	other = open_or_fail(0, 1);
-	e = to("127.0.0.1", other->port);
-	m = message(&e, 30 * 1000, 1000);
-	CHECK_EQ(udp_send(&u->control, &m, 1), 0);
-	take(&in, other->queues[0].fd4, 30);
-	CHECK(in.same);
-	CHECK_EQ(in.from[0].dst.port, c.port);
-	udp_free(other);
-	udp_free(u);
-	/* And with it the port is free. */
-	u = open_or_fail(c.port, 1);
-	udp_free(u);
-}
-
-static void grown(void)
-{
-	struct udp_config c = {.workers = 4};
-	int fd4[UDP_WORKERS_MAX], fd6[UDP_WORKERS_MAX];
-	struct udp *u = open_or_fail(0, 1), *other = NULL;
-	unsigned sockets;
-
-	c.port = u->port;
-	give_away(u, fd4, fd6);
-	CHECK_EQ(udp_adopt(&c, fd4, fd6, 1, &u), 0);
-	/* Until it is grown there is the one socket. */
-	send_to(c.port, 64);
-	CHECK_EQ(u->n_queues, 1);
-	CHECK_EQ(waiting(u, &sockets), 64);
-	udp_grow(u, &c);
-	CHECK_EQ(u->n_queues, 4);
-	for (unsigned i = 0; i < 4; i++)
-		CHECK(u->queues[i].fd4 >= 0 && u->queues[i].fd6 >= 0);
-	send_to(c.port, 64);
-	CHECK_EQ(waiting(u, &sockets), 64);
-	CHECK(sockets > 1);
-	/* The port is no more open to strangers than before. */
-	CHECK_EQ(udp_open(&(struct udp_config){.port = c.port, .workers = 1}, &other), -EADDRINUSE);
-	CHECK(other == NULL);
-	udp_free(u);
-
-	/* One family stays one. */
-	u = open_or_fail(0, 1);
-	c.port = u->port;
-	give_away(u, fd4, fd6);
-	close(fd6[0]);
-	fd6[0] = -1;
-	CHECK_EQ(udp_adopt(&c, fd4, fd6, 1, &u), 0);
-	udp_grow(u, &c);
-	for (unsigned i = 0; i < 4; i++)
-		CHECK(u->queues[i].fd4 >= 0 && u->queues[i].fd6 < 0);
-	udp_free(u);
-}
-
-/* Where no more sockets can be had each worker has a name of the first. */
-static void not_grown(void)
-{
-	struct udp_config c = {.workers = 3, .bind = {.device = "gone"}};
-	int fd4[UDP_WORKERS_MAX], fd6[UDP_WORKERS_MAX];
-	struct udp *u = open_or_fail(0, 1);
-	struct stat first, st;
-
-	c.port = u->port;
-	give_away(u, fd4, fd6);
-	CHECK_EQ(udp_adopt(&c, fd4, fd6, 1, &u), 0);
-	udp_grow(u, &c);
-	CHECK_EQ(u->n_queues, 3);
-	CHECK_EQ(fstat(u->queues[0].fd4, &first), 0);
-	for (unsigned i = 0; i < 3; i++)
-		CHECK(!fstat(u->queues[i].fd4, &st) && st.st_ino == first.st_ino);
-	udp_free(u);
-}
-
-static void no_sockets(void)
-{
-	struct udp_config c = {.workers = 1, .port = 7};
-	struct udp *u = NULL;
-	int none = -1, file = open("/dev/null", O_RDWR), tcp = socket(AF_INET, SOCK_STREAM, 0),
-	    v6 = socket(AF_INET6, SOCK_DGRAM, 0);
-
-	CHECK_EQ(udp_adopt(&c, &none, &none, 0, &u), -EINVAL);
-	CHECK_EQ(udp_adopt(&c, &file, &none, 1, &u), -ENOTSOCK);
-	CHECK_EQ(udp_adopt(&c, &tcp, &none, 1, &u), -EBADF);
-	CHECK_EQ(udp_adopt(&c, &v6, &none, 1, &u), -EBADF);
-	CHECK(u == NULL);
-	/* They stay their owner's. */
-	CHECK(!close(file) && !close(tcp) && !close(v6));
-}
-
 static void empty_and_long(void)
 {
 	struct udp *a = open_or_fail(0, 1), *b = open_or_fail(0, 1);
@@ -705,93 +265,6 @@ static void empty_and_long(void)
 	CHECK(!in.truncated);
 	udp_free(a);
 	udp_free(b);
-}
-
-/* In a child: what a process without a family, or with a namespace of its own, sees. */
-static void in_child(void (*fn)(void))
-{
-	int status;
-	pid_t pid;
-
-	fflush(NULL);
-	pid = fork();
-	CHECK(pid >= 0);
-	if (pid == 0) {
-		fn();
-		_exit(0);
-	}
-	CHECK_EQ(waitpid(pid, &status, 0), pid);
-	CHECK(WIFEXITED(status));
-	CHECK_EQ(WEXITSTATUS(status), 0);
-}
-
-/* The child has no harness: it says why by its status. */
-#define DEMAND(cond)                                                                               \
-	do {                                                                                       \
-		if (!(cond)) {                                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);                 \
-			_exit(1);                                                                  \
-		}                                                                                  \
-	} while (0)
-
-/* ${call} with ${value} as its first argument fails from here on with ${why}. */
-static void forbid(unsigned call, unsigned value, int why)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 3),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)why),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog prog = {array_size(code), code};
-
-	DEMAND(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-	DEMAND(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0);
-}
-
-static void forbid_family(int family, int why)
-{
-	forbid(__NR_socket, (unsigned)family, why);
-}
-
-static void forbid_options(unsigned fd)
-{
-	forbid(__NR_setsockopt, fd, EPERM);
-}
-
-static void one_family(int missing)
-{
-	struct udp_config c = {.workers = 2};
-	struct wg_endpoint e = {0};
-	struct udp_message m = {.to = &e, .data = bytes, .len = 10};
-	struct udp *u;
-
-	forbid_family(missing, EAFNOSUPPORT);
-	DEMAND(udp_open(&c, &u) == 0);
-	DEMAND(u->port != 0);
-	for (unsigned i = 0; i < 2; i++) {
-		DEMAND((u->queues[i].fd4 < 0) == (missing == AF_INET));
-		DEMAND((u->queues[i].fd6 < 0) == (missing == AF_INET6));
-	}
-	e.dst.family = (uint8_t)missing;
-	e.dst.port = 9;
-	DEMAND(udp_send(&u->queues[0], &m, 1) == 1);
-	DEMAND(m.error == -EAFNOSUPPORT && m.dropped == 1);
-	udp_free(u);
-	forbid_family(missing == AF_INET ? AF_INET6 : AF_INET, EAFNOSUPPORT);
-	DEMAND(udp_open(&c, &u) == -EAFNOSUPPORT);
-}
-
-static void no_v6(void)
-{
-	one_family(AF_INET6);
-}
-
-static void no_v4(void)
-{
-	one_family(AF_INET);
 }
 
 /* The socket that asks for routes is there, and may not be used. */
@@ -823,12 +296,6 @@ static void no_questions(void)
 static void not_asked(void)
 {
 	in_child(no_questions);
-}
-
-static void missing_families(void)
-{
-	in_child(no_v6);
-	in_child(no_v4);
 }
 
 static struct udp_path *path_to(struct udp_queue *q, const struct wg_addr *dst)
@@ -1006,72 +473,6 @@ static void many_paths(void)
 	in_child(many);
 }
 
-static void marks(void)
-{
-	struct udp_config c = {.workers = 2, .mark = 0x1234};
-	struct udp *u;
-	int mark;
-	socklen_t len = sizeof(mark);
-
-	CHECK_EQ(udp_open(&c, &u), 0);
-	for (uint32_t want = 0x1234;; want = 0xffffffff) {
-		for (unsigned i = 0; i < 2; i++) {
-			CHECK_EQ(getsockopt(u->queues[i].fd4, SOL_SOCKET, SO_MARK, &mark, &len), 0);
-			CHECK_EQ((uint32_t)mark, want);
-			CHECK_EQ(getsockopt(u->queues[i].fd6, SOL_SOCKET, SO_MARK, &mark, &len), 0);
-			CHECK_EQ((uint32_t)mark, want);
-		}
-		if (want != 0x1234)
-			break;
-		CHECK_EQ(udp_set_mark(u, 0xffffffff), 0);
-	}
-	udp_free(u);
-}
-
-static void without_rights(void)
-{
-	struct udp_config c = {.workers = 1, .mark = 7};
-	struct udp *u;
-
-	DEMAND(setresuid(65534, 65534, 65534) == 0);
-	DEMAND(udp_open(&c, &u) == -EPERM);
-	c.mark = 0;
-	DEMAND(udp_open(&c, &u) == 0);
-	DEMAND(udp_set_mark(u, 7) == -EPERM);
-	udp_free(u);
-}
-
-static void mark_refused(void)
-{
-	in_child(without_rights);
-}
-
-/* The second socket's second is refused its mark: the others do not keep theirs. */
-static void with_one_refused(void)
-{
-	struct udp_config c = {.workers = 2, .mark = 0x1234};
-	struct udp *u;
-	int mark;
-	socklen_t len = sizeof(mark);
-
-	DEMAND(udp_open(&c, &u) == 0);
-	forbid_options((unsigned)u->queues[1].fd6);
-	DEMAND(udp_set_mark(u, 7) == -EPERM);
-	DEMAND(u->mark == 0x1234);
-	for (unsigned i = 0; i < 2; i++) {
-		DEMAND(getsockopt(u->queues[i].fd4, SOL_SOCKET, SO_MARK, &mark, &len) == 0);
-		DEMAND(mark == 0x1234);
-		DEMAND(getsockopt(u->queues[i].fd6, SOL_SOCKET, SO_MARK, &mark, &len) == 0);
-		DEMAND(mark == 0x1234);
-	}
-	udp_free(u);
-}
-
-static void mark_on_all_or_none(void)
-{
-	in_child(with_one_refused);
-}
-
 static void unreachable(void)
 {
 	struct udp *a = open_or_fail(0, 1);
@@ -1089,26 +490,9 @@ static void unreachable(void)
 	udp_free(a);
 }
 
-static bool enter_namespace(void)
-{
-	struct ifreq ifr = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_LOOPBACK | IFF_RUNNING};
-	int fd, r;
-
-	if (unshare(CLONE_NEWNET) < 0)
-		return false;
-	fd = socket(AF_INET, SOCK_DGRAM, 0);
-	r = ioctl(fd, SIOCSIFFLAGS, &ifr);
-	close(fd);
-	return r == 0;
-}
-
 int main(void)
 {
-	uint64_t seed = 1;
-
-	for (size_t i = 0; i < sizeof(bytes); i++)
-		bytes[i] = (uint8_t)(test_random(&seed) >> 32);
-	own_namespace = enter_namespace();
+	bool own_namespace = begin();
 
 	test_run("runs travel whole and come apart as they were, with addresses for each [udp-runs]", runs_travel);
 	test_run("an answer leaves from the address that was written to [sticky-source]", sticky_source);
@@ -1117,22 +501,11 @@ int main(void)
 	test_run("TOS and traffic class travel with every datagram [udp-tos]", tos_travels);
 	test_run("a hop limit of its own is one datagram's, with source and TOS [loop-nested]",
 		ttl_travels);
-	test_run("all sockets share a port, and nobody else gets it [udp-port]", ports);
-	test_run("a port of which one family is taken is refused [udp-port] [sock-port-busy]", port_half_used);
-	test_run("a bad number of workers is refused", bad_configs);
-	test_run("sockets listen on the given addresses, and only in their families [bind-address]", addresses);
-	test_run("sockets are bound to the given device [bind-device]", devices);
 	test_run("runs are neither sent nor received, nor routes asked for, where that is excluded [without-udp]", without);
-	test_run("senders are spread over the workers' sockets", workers_share);
-	test_run("sockets are taken over with what waits in them, more than there are workers too [udp-adopt]", adopted);
-	test_run("sockets that are missing are made, and packets spread over them [udp-adopt]", grown);
-	test_run("where none can be made all workers share the first [udp-adopt]", not_grown);
-	test_run("what is no such socket is not taken over [udp-adopt]", no_sockets);
 	test_run("empty datagrams travel, oversized ones are dropped alone", empty_and_long);
 	test_run("where routes may not be asked for sources are believed, and nobody asks again "
 		 "[fast-path-state]",
 		not_asked);
-	test_run("one family is enough, none is not [udp-one-family] [sock-no-v6]", missing_families);
 	if (own_namespace) {
 		test_run("a datagram says how many before it found no room [drop-receive-full]",
 			overflow);
@@ -1141,9 +514,6 @@ int main(void)
 			narrow_path);
 		test_run("more narrow paths than are remembered lose nothing [udp-narrow]", many_paths);
 		test_run("a hundred narrow paths are each refused once only [udp-narrow]", several_paths);
-		test_run("the mark is on every socket, and changes live [udp-mark]", marks);
-		test_run("a mark without the right to it is an error [udp-mark]", mark_refused);
-		test_run("a mark that one socket is refused is on none [udp-mark]", mark_on_all_or_none);
 		test_run("an unreachable peer costs the others nothing", unreachable);
 	} else {
 		test_skip("what needs a network namespace", "not root");
