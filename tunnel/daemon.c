@@ -1,82 +1,24 @@
-#include "tunnel/daemon.h"
+#include "tunnel/daemon_state.h"
 
-#include "tunnel/capture.h"
-#include "tunnel/ctl_stats.h"
-#include "tunnel/events.h"
 #include "tunnel/handover_give.h"
-#include "tunnel/handover_take.h"
 #include "tunnel/key_file.h"
 #include "tunnel/link.h"
-#include "base/local_socket.h"
 #include "tunnel/path.h"
 #include "tunnel/process.h"
 #include "tunnel/uapi_server.h"
-#include "tunnel/udp.h"
 
 #include "base/buf.h"
-#include "base/clock.h"
+#include "base/local_socket.h"
 #include "base/log.h"
-#include "base/notify.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
-#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
-#include <sys/syscall.h>
 
 #define BIND_RETRY_NS (2 * NS_PER_S)
 #define EFFECTS_PER_SEND UDP_SEND_MAX
-
-struct daemon {
-	struct tun		*tun;
-	int			 uapi_fd, ctl_fd; /* until their servers own them */
-	struct loop		*loop;
-	struct wg_device	*device;
-	struct path		*path;
-	struct udp		*udp;		/* NULL: down, or the port could not be bound */
-	struct uapi		*uapi;
-	struct uapi_server	*server;
-	struct events		 events;
-	struct key_file		*key_file;
-	struct ctl_stats	*stats;
-	struct capture		*capture;
-	struct ctl_service	 services[CTL_STATS_SERVICES + 2];
-	struct ctl_server	*ctl;		/* NULL: no control channel */
-	struct handover_give	*give;
-	struct handover_take	*take;		/* until it is ours */
-	int			 process_fd;	/* a pidfd of our own, or -1 */
-	bool			 frozen;	/* the workers are parked, for another daemon to take over */
-	bool			 foreign;	/* another daemon has files and interface */
-	uint64_t		 config_changes, tunnel_changes;
-	struct link		*link;
-	struct loop_source	 wake;		/* from workers and the device */
-	struct loop_source	 signals;
-	_Atomic bool		 tun_gone;	/* set by any worker */
-	bool			 stop;
-	int			 result;
-	bool			 link_up;
-	uint16_t		 port;		/* as configured or chosen; 0: choose */
-	uint32_t		 fwmark;
-	unsigned		 workers;
-	unsigned		 without;	/* FAST_PATH_... */
-	bool			 retain;
-	struct bind		 bind;
-	uint64_t		 bind_retry_ns;	/* UINT64_MAX: not waiting */
-	int			 bind_error;	/* the one that was told; 0: none */
-	uint64_t		 deadline_ns;
-	const char		*name;
-	const char		*identity;
-	const struct notify	*notify;
-};
-
-static struct wg_now now(void)
-{
-	return (struct wg_now){
-		.boot_ns = clock_ns(CLOCK_BOOTTIME), .real_ns = clock_ns(CLOCK_REALTIME)};
-}
 
 /* ---- what the device asks for ---- */
 
@@ -179,9 +121,9 @@ static void drain(struct daemon *d)
 	send_effects(d, messages, peers, n);
 }
 
-static void run_device(struct daemon *d)
+void daemon_run_device(struct daemon *d)
 {
-	d->deadline_ns = wg_device_run(d->device, now());
+	d->deadline_ns = wg_device_run(d->device, daemon_now());
 	drain(d);
 }
 
@@ -206,7 +148,7 @@ static void stop_binding(struct daemon *d)
 	d->bind_error = 0;
 }
 
-static struct udp_config udp_config(const struct daemon *d, uint16_t port)
+struct udp_config daemon_udp_config(const struct daemon *d, uint16_t port)
 {
 	return (struct udp_config){.port = port,
 		.mark = d->fwmark,
@@ -217,7 +159,7 @@ static struct udp_config udp_config(const struct daemon *d, uint16_t port)
 
 static int open_sockets(struct daemon *d, uint16_t port)
 {
-	struct udp_config config = udp_config(d, port);
+	struct udp_config config = daemon_udp_config(d, port);
 	cleanup(buf_done) struct buf where = buf_of_max(256);
 	struct udp *new = NULL;
 	int r = udp_open(&config, &new);
@@ -285,8 +227,8 @@ static int go_up(struct daemon *d)
 		bind_failed(d, r);
 		return r;
 	}
-	wg_device_up(d->device, now());
-	run_device(d);
+	wg_device_up(d->device, daemon_now());
+	daemon_run_device(d);
 	return 0;
 }
 
@@ -304,7 +246,7 @@ static void link_went_up(void *arg)
 	go_up(d);
 }
 
-static void link_went_down(void *arg)
+void daemon_link_went_down(void *arg)
 {
 	struct daemon *d = arg;
 
@@ -356,7 +298,7 @@ static void routes_changed(void *arg)
 
 static struct wg_now host_now(void *arg)
 {
-	return now();
+	return daemon_now();
 }
 
 static int host_set_listen_port(void *arg, uint16_t port)
@@ -411,7 +353,7 @@ static void host_changed(void *arg)
 	struct daemon *d = arg;
 
 	d->config_changes++;
-	run_device(d);
+	daemon_run_device(d);
 }
 
 static void host_refused(void *arg, size_t line, const char *key, int error)
@@ -472,7 +414,7 @@ int daemon_run(struct daemon *d)
 		if (d->bind_retry_ns <= t)
 			go_up(d);
 		if (d->deadline_ns <= t)
-			run_device(d);
+			daemon_run_device(d);
 		t = clock_ns(CLOCK_BOOTTIME);
 		handover_give_tick(d->give);
 		due = min(d->deadline_ns, d->bind_retry_ns);
@@ -563,113 +505,6 @@ static void tell_facts(void *arg, struct ctl_facts *ret)
 		.up = d->link_up && d->udp, .port = d->port, .fwmark = d->fwmark, .bind = d->bind};
 }
 
-/* ---- another daemon takes over ---- */
-
-static void give_describe(void *arg, struct handover_tunnel *ret)
-{
-	const struct daemon *d = arg;
-
-	ret->pid = (uint64_t)getpid();
-	memcpy(ret->program, GINNEL_VERSION, min(sizeof(GINNEL_VERSION), sizeof(ret->program) - 1));
-	ret->port = d->port;
-	ret->fwmark = d->fwmark;
-	ret->up = d->link_up;
-	ret->managed = d->notify->fd >= 0;
-	ret->bind = d->bind;
-	for (; ret->n_tun < d->tun->n_queues && !d->tun->queues[ret->n_tun].shared; ret->n_tun++)
-		ret->tun[ret->n_tun] = d->tun->queues[ret->n_tun].fd;
-	for (unsigned i = 0; d->udp && i < d->udp->n_queues; i++) {
-		ret->udp4[ret->n_udp4++] = d->udp->queues[i].fd4;
-		ret->udp6[ret->n_udp6++] = d->udp->queues[i].fd6;
-	}
-	ret->uapi_fd = uapi_server_listener(d->server);
-	ret->ctl_fd = ctl_server_listener(d->ctl);
-	ret->process_fd = d->process_fd;
-}
-
-static uint64_t give_config_changes(void *arg)
-{
-	return ((struct daemon *)arg)->config_changes;
-}
-
-static uint64_t give_tunnel_changes(void *arg)
-{
-	return ((struct daemon *)arg)->tunnel_changes;
-}
-
-static void give_freeze(void *arg)
-{
-	struct daemon *d = arg;
-
-	path_pause(d->path);
-	d->frozen = true;
-	run_device(d);
-}
-
-static void give_thaw(void *arg)
-{
-	struct daemon *d = arg;
-
-	d->frozen = false;
-	path_resume(d->path, d->udp);
-	d->deadline_ns = 0;
-}
-
-/* A service manager that does not know the new main process ends it with us: it must be known to listen. */
-static const char *give_objection(void *arg, pid_t to)
-{
-	const struct daemon *d = arg;
-
-	if (d->notify->fd < 0)
-		return NULL;
-	if (to <= 0)
-		return "the service manager cannot be told who follows, which is in another PID namespace: restart the service";
-	if (notify_wait(d->notify, "STATUS=Serving the interface %s", d->name) < 0)
-		return "the service manager cannot be told who follows, for it does not listen: restart the service";
-	return NULL;
-}
-
-static void given(void *arg, pid_t to)
-{
-	struct daemon *d = arg;
-	int r = d->notify->fd >= 0 ? notify_wait(d->notify, "MAINPID=%d", (int)to) : 0;
-
-	if (r < 0)
-		log_error("handover: the service manager was not told who follows, and is to start another: %s",
-			strerror(-r));
-
-	d->foreign = true;
-	d->stop = true;
-	/* For it the service is this process: ending well would end the tunnel, and let go of the interface. */
-	d->result = r < 0 ? r : 1;
-}
-
-static int make_give(struct daemon *d, struct ctl_service *ret)
-{
-	struct handover_host host = {.loop = d->loop,
-		.device = d->device,
-		.uapi = d->server,
-		.signals_fd = d->signals.fd,
-		.now = host_now,
-		.describe = give_describe,
-		.config_changes = give_config_changes,
-		.tunnel_changes = give_tunnel_changes,
-		.objection = give_objection,
-		.freeze = give_freeze,
-		.thaw = give_thaw,
-		.given = given,
-		.identity = d->identity,
-		.arg = d};
-	int r = handover_give_new(&host, &d->give);
-
-	if (r < 0)
-		return r;
-	/* Before Linux 5.3 there is none: then nobody takes over from us when we die on the way. */
-	d->process_fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
-	handover_give_service(d->give, ret);
-	return 0;
-}
-
 /* ---- listeners ---- */
 
 static void capture_quiet(void *arg, bool on)
@@ -730,7 +565,7 @@ static int make_ctl(struct daemon *d)
 	if (r < 0)
 		return r;
 	ctl_stats_services(d->stats, d->services);
-	r = make_give(d, &d->services[CTL_STATS_SERVICES]);
+	r = daemon_make_give(d, &d->services[CTL_STATS_SERVICES]);
 	if (r < 0)
 		return r;
 	capture_service(d->capture, &d->services[CTL_STATS_SERVICES + 1]);
@@ -744,7 +579,7 @@ static int make_ctl(struct daemon *d)
 static int make_link(struct daemon *d)
 {
 	struct link_events events = {.up = link_went_up,
-		.down = link_went_down,
+		.down = daemon_link_went_down,
 		.mtu = link_has_mtu,
 		.name = link_renamed,
 		.gone = link_gone,
@@ -754,86 +589,6 @@ static int make_link(struct daemon *d)
 
 	/* What it is now is the other's to know until we have taken over. */
 	return r < 0 || d->take ? r : link_start(d->link);
-}
-
-/* ---- taking over ---- */
-
-static int take_sockets(struct daemon *d, struct handover_tunnel *t)
-{
-	struct udp_config config = udp_config(d, d->port);
-	unsigned n = max(t->n_udp4, t->n_udp6);
-	int r;
-
-	if (!n)
-		return 0;
-	r = udp_adopt(&config, t->udp4, t->udp6, n, &d->udp);
-	if (r < 0)
-		return r;
-	for (unsigned i = 0; i < n; i++)
-		t->udp4[i] = t->udp6[i] = -1;
-	return 0;
-}
-
-/* A trial: it may still fail, and the other one goes on. */
-static int make_taken(struct daemon *d)
-{
-	struct handover_tunnel *t;
-
-	if (!d->take)
-		return 0;
-	t = handover_take_tunnel(d->take);
-	d->port = t->port;
-	d->fwmark = t->fwmark;
-	d->link_up = t->up;
-	d->bind = t->bind;
-	return take_sockets(d, t) < 0 ? -EBADF : handover_take_import(d->take, d->device, now());
-}
-
-/* The tunnel is ours, and packets wait. */
-static void go_on(struct daemon *d, struct handover_take *take)
-{
-	struct udp_config config = udp_config(d, d->port);
-	uint64_t frozen_ns = handover_take_frozen(take);
-
-	capture_socket(d->capture, d->port, d->fwmark);
-	tun_attach_queues(d->tun);
-	if (d->udp)
-		udp_grow(d->udp, &config);
-	path_resume(d->path, d->udp);
-	if (frozen_ns)
-		log_info("handover: took over pid=%llu version=%s workers=%u pause_us=%llu",
-			(unsigned long long)handover_take_tunnel(take)->pid,
-			handover_take_tunnel(take)->program, d->workers,
-			(unsigned long long)((now().boot_ns - frozen_ns) / 1000));
-	handover_take_clients(take, d->server);
-	d->deadline_ns = 0;
-	if (d->link_up && !d->udp)
-		d->bind_retry_ns = 0;
-}
-
-/* What the link became while nobody looked. */
-static int look_at_link(struct daemon *d)
-{
-	int r = link_start(d->link);
-
-	if (r >= 0 && d->link_up && !link_is_up(d->link))
-		link_went_down(d);
-	return r;
-}
-
-int daemon_take_over(struct daemon *d)
-{
-	struct handover_take *take = steal(d->take);
-	int r = handover_take_finish(take, d->device, now);
-
-	if (r < 0)
-		return r;
-	d->foreign = false;
-	go_on(d, take);
-	r = look_at_link(d);
-	if (r < 0)
-		log_error("link: cannot read its state: %s", strerror(-r));
-	return r;
 }
 
 static int make_sources(struct daemon *d)
@@ -869,7 +624,7 @@ static int make_parts(struct daemon *d)
 		{make_uapi, "watching the socket"},
 		{make_ctl, "the control channel"},
 		{make_link, "following the interface"},
-		{make_taken, "what the running daemon has"},
+		{daemon_make_taken, "what the running daemon has"},
 	};
 
 	for (size_t i = 0; i < array_size(parts); i++) {

@@ -241,7 +241,7 @@ def loading(a):
 
 
 def mistakes(a):
-    for words, want in (("wg-peer", "Usage: wg-peer NUMBER|KEY"), ("wg-peer 4", "No peer has the number or key 4: see wg-peers."),
+    for words, want in (("wg-peer", "Usage: wg-peer NUMBER|KEY"), ("wg-peer 4444444", "No peer has the number or key 4444444: see wg-peers."),
                         ("wg-peer ''", "More than one peer has the number or key : see wg-peers."),
                         ("wg-peers 1", "Usage: wg-peers"), ("wg-keypairs 1 2", "Usage: wg-keypairs [NUMBER|KEY]")):
         same(gdb(a, words).splitlines()[:1], [want], "%s: it says what is wrong [gdb-mistakes]" % words)
