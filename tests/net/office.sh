@@ -26,13 +26,13 @@ office_saw()
 {
 	local id=$((RANDOM + 1)) said ping=- tcp=-
 
-	said=$(lab exec "$1" "$top/tests/net/saw.py" ask "$3" $id "${4:-5}")
-	if grep -q '^ping' <<<"$said"; then
+	said=$("$office_bin/ginnel" lab exec "$1" "$top/tests/net/saw.py" ask "${4:-5}" <<<"$3 $id")
+	if grep -q ' ping' <<<"$said"; then
 		# The answer was the kernel's; the line comes when it comes.
 		within 60 grep -q "^ping .* $id\$" "/run/lab/saw.$2"
 		ping=$(awk -v id=$id '$1 == "ping" && $3 == id { print $2; exit }' "/run/lab/saw.$2")
 	fi
-	! grep -q '^tcp ' <<<"$said" || tcp=$(sed -n 's/^tcp //p' <<<"$said")
+	! grep -q ' tcp ' <<<"$said" || tcp=$(sed -n 's/.* tcp //p' <<<"$said")
 	echo "${ping:-?} $tcp"
 }
 

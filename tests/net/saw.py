@@ -3,13 +3,15 @@
 tests/net/saw.py - who was seen: answer each TCP connection to port 7 with the address that it came from, and print one
 line for each echo request, "ping ADDRESS ID", once "ready" was printed.
 
-With "ask ADDRESS ID SECONDS": ping and connect to a host where that runs.  One line for each that works: "ping" when an
-answer came, "tcp" and the address that the host saw.
+With "ask SECONDS" and lines "ADDRESS ID" to read: ping and connect to hosts where that runs, to all of them at once.  A
+line for each that works: "ID ping" when an answer came, "ID tcp" and the address that the host saw.
 """
+import os
 import selectors
 import socket
 import subprocess
 import sys
+import threading
 
 PORT = 7
 
@@ -37,17 +39,22 @@ def serve():
                 print("ping", peer[0], int.from_bytes(packet[at + 4:at + 6], "big"), flush=True)
 
 
+def say(line):
+    os.write(1, line.encode())  # whole, whoever else says something
+
+
 def ask(address, number, seconds):
     if subprocess.run(["ping", "-n", "-q", "-c", "1", "-W", seconds, "-e", number, address], capture_output=True).returncode == 0:
-        print("ping")
+        say(number + " ping\n")
     try:
         with socket.create_connection((address, PORT), float(seconds)) as s:
-            print("tcp", s.makefile().readline().strip())
+            say("%s tcp %s\n" % (number, s.makefile().readline().strip()))
     except OSError:
         pass
 
 
 if sys.argv[1:2] == ["ask"]:
-    ask(*sys.argv[2:5])
+    for line in sys.stdin:
+        threading.Thread(target=ask, args=(*line.split(), sys.argv[2])).start()
 else:
     serve()
