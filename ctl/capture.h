@@ -44,7 +44,8 @@ struct capture_record {
 	uint8_t		family;		/* 4, 6, or 0: no address is known */
 	uint8_t		tos;		/* of a message */
 	uint8_t		has_peer;
-	uint8_t		unused[3];
+	uint8_t		error;		/* SEND_FAILED: the errno of Linux, or 0 */
+	uint8_t		unused[2];
 	uint32_t	n;		/* how many packets it stands for */
 	uint32_t	len;		/* of the packet as it was */
 	uint32_t	kept;		/* how many bytes of it follow */

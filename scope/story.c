@@ -200,6 +200,8 @@ static void tell_drop(const struct capture_record *r, const uint8_t *data, struc
 	else
 		put_inner(data, r->kept, ret);
 	buf_puts(ret, words.cause);
+	if (r->error)
+		buf_printf(ret, ": %s", strerror(r->error));
 	if (!r->has_peer && memcmp(r->public_key, none, sizeof(none))) {
 		char key[KEY_TEXT_LEN + 1];
 
@@ -281,7 +283,10 @@ static void put_silence(struct story *s, const struct story_peer *p, struct buf 
 	const struct icmp_error *icmp = a && !a->heard ? icmp_about(p, a) : NULL;
 
 	if (p->not_sent) {
-		buf_puts(ret, "; the initiation could not be sent -> is there a route to ");
+		buf_puts(ret, "; the initiation could not be sent");
+		if (p->not_sent_error)
+			buf_printf(ret, ": %s", strerror(p->not_sent_error));
+		buf_puts(ret, " -> is there a route to ");
 		put_host(&p->at, ret);
 		buf_puts(ret, "?");
 	} else if (p->refused) {
@@ -535,6 +540,7 @@ static void learn(struct story *s, const struct capture_record *r, const uint8_t
 		p->rtt_ns = since(r, p->sent_ns);
 	} else if (r->drop == WG_DROP_SEND_FAILED) {
 		p->not_sent = true;
+		p->not_sent_error = r->error;
 	}
 }
 

@@ -28,6 +28,7 @@ struct story_peer {
 	bool			 retries;	/* the next initiation is one of the same attempt */
 	bool			 answered;	/* by a response that was taken */
 	bool			 not_sent;	/* the last initiation */
+	uint8_t			 not_sent_error;	/* errno, or 0 */
 	bool			 cookie;	/* came for it */
 	uint16_t		 refused;	/* enum wg_drop of the response that came last, or 0 */
 	enum story_session	 session;

@@ -86,6 +86,10 @@ static void put_record(const struct capture_record *r, struct buf *ret)
 	if (r->drop) {
 		put_text("drop", drops_name(r->drop), ret);
 		put_number("drop_number", r->drop, ret);
+		if (r->error) {
+			put_number("errno", r->error, ret);
+			put_text("error", strerror(r->error), ret);
+		}
 	}
 	if (r->has_peer || memcmp(r->public_key, none, sizeof(none))) {
 		char key[KEY_TEXT_LEN + 1];

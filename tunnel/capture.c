@@ -122,6 +122,7 @@ static struct capture_record *packet_new(struct listener *l, const struct wg_tap
 	r->point = p->point;
 	r->drop = p->drop;
 	r->tos = p->tos;
+	r->error = (uint8_t)-p->error;
 	r->n = p->n;
 	r->len = (uint32_t)p->len;
 	set_peer(r, p->peer);

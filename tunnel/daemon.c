@@ -87,8 +87,10 @@ static void send_effects(struct daemon *d, struct udp_message m[], struct wg_pee
 	for (unsigned i = 0; i < n; i++) {
 		if (m[i].error) {
 			wg_device_drop(d->device, WG_DROP_SEND_FAILED, m[i].dropped,
-				(struct wg_tap_packet){
-					.peer = peers[i], .endpoint = m[i].to, .tos = m[i].tos});
+				(struct wg_tap_packet){.peer = peers[i],
+					.endpoint = m[i].to,
+					.tos = m[i].tos,
+					.error = m[i].error});
 			log_limited(LOG_LEVEL_VERBOSE, "udp: cannot send: %s",
 				strerror(-m[i].error));
 		}

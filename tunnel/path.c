@@ -92,7 +92,7 @@ static void send_failed(struct worker *w, const struct udp_message *m, struct wg
 	if (!m->error)
 		return;
 	wg_tap_drop(w->wg, WG_DROP_SEND_FAILED, m->dropped,
-		(struct wg_tap_packet){.peer = peer, .endpoint = m->to, .tos = m->tos});
+		(struct wg_tap_packet){.peer = peer, .endpoint = m->to, .tos = m->tos, .error = m->error});
 	log_limited(LOG_LEVEL_VERBOSE, "udp: cannot send: %s", strerror(-m->error));
 }
 

@@ -27,6 +27,7 @@ struct wg_tap_packet {
 	const uint8_t		*stranger;	/* UNKNOWN_PEER: the public key that it claims to have; else NULL */
 	const struct wg_endpoint *endpoint;	/* of a message: where it goes or came from; NULL: not known */
 	uint8_t			 tos;		/* of a message: the outer TOS; 0 for handshakes that arrive */
+	int			 error;		/* SEND_FAILED: negative errno; else 0 */
 	const uint8_t		*data;		/* NULL: the bytes are gone */
 	size_t			 len;		/* of an inner packet: by its own header, without padding */
 	uint64_t		 real_ns;	/* when; 0: now */

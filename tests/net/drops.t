@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """Every reason to drop a packet is provoked, and seen by its name in stats, in a trace and in a capture."""
+import errno
 import json
 import os
 import signal
@@ -288,6 +289,9 @@ def test():
     words(said)
     same([r for r in said if not all("dropped" in x["text"] for x in said[r])], [], "the text says so as well [trace-drops]")
     ok(all(" -> " in said[r][0]["text"] for r in said), "each with a next step [trace-drops]")
+    send = said["send-failed"][0]
+    ok(send["errno"] == errno.ENETUNREACH and "the UDP socket refused to send: Network is unreachable" in send["text"],
+       "what the system said is told [trace-drops]", send)
     with open(TEXT) as f:
         text = f.read()
     same([r for r in known - out_of if "dropped: %s (" % r not in text], [], "a trace for people names them all [trace-drops]")

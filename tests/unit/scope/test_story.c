@@ -9,6 +9,7 @@
 #include "wg/messages.h"
 #include "wg/tap.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #define S NS_PER_S
@@ -80,6 +81,19 @@ static const char *message(enum wg_tap_point point, enum wg_message type, unsign
 	r.drop = (uint16_t)drop;
 	r.len = r.kept = type == WG_MESSAGE_INITIATION ? sizeof(struct wg_initiation) :
 		type == WG_MESSAGE_RESPONSE ? sizeof(struct wg_response) : sizeof(struct wg_cookie_reply);
+	return tell(&r, data);
+}
+
+static const char *not_sent(unsigned peer, int error)
+{
+	uint8_t data[sizeof(struct wg_initiation)] = {WG_MESSAGE_INITIATION};
+	struct capture_record r = record(CAPTURE_PACKET, peer);
+
+	at(&r, (uint8_t)peer);
+	r.point = WG_TAP_DROPPED;
+	r.drop = WG_DROP_SEND_FAILED;
+	r.error = (uint8_t)error;
+	r.len = r.kept = sizeof(data);
 	return tell(&r, data);
 }
 
@@ -162,6 +176,9 @@ static void no_answer(void)
 	initiate(1);
 	message(WG_TAP_DROPPED, WG_MESSAGE_INITIATION, 1, 1, WG_DROP_SEND_FAILED);
 	CHECK(has(event(WG_EVENT_HANDSHAKE_RETRY, 1), "could not be sent -> is there a route to 192.0.2.1?"));
+	initiate(1);
+	CHECK(has(not_sent(1, ENETUNREACH), "the UDP socket refused to send: Network is unreachable) -> is there a route"));
+	CHECK(has(event(WG_EVENT_HANDSHAKE_RETRY, 1), "could not be sent: Network is unreachable -> is there a route to 192.0.2.1?"));
 	/* The wall clock is set back: 5 s it was, by the timer. */
 	now -= 3600 * S;
 	CHECK(has(event(WG_EVENT_HANDSHAKE_RETRY, 1), "no answer for 5.0 s"));
