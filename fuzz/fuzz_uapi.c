@@ -161,6 +161,7 @@ static const struct {
 	{"preshared_key", true}, {"protocol_version", true}, {"endpoint", true},
 	{"last_handshake_time_sec", false}, {"last_handshake_time_nsec", false}, {"tx_bytes", false},
 	{"rx_bytes", false}, {"persistent_keepalive_interval", true}, {"allowed_ip", true}, {"errno", false},
+	{"succeeds", true},
 };
 
 static size_t key_of(const char *line, size_t len)

@@ -456,6 +456,17 @@ static int set_allowed_ip(struct set *s, struct text value)
 	return r == -EINVAL ? -UAPI_EINVAL : r < 0 ? -UAPI_EOTHER : 0;
 }
 
+/* Not of the protocol of others: who sends it must bear to be refused. */
+static int set_succeeds(struct set *s, struct text value)
+{
+	uint8_t key[WG_KEY_LEN];
+	int r = parse_key(value, key) ? make_peer(s) : -UAPI_EINVAL;
+
+	if (!r && s->peer)
+		wg_peer_succeed(s->peer, wg_device_peer(s->u->device, key));
+	return r;
+}
+
 static int set_protocol_version(struct set *s, struct text value)
 {
 	return text_is(value, "1") ? make_peer(s) : -UAPI_EINVAL;
@@ -479,6 +490,7 @@ static const struct set_key {
 	{TEXT("persistent_keepalive_interval"), set_keepalive, true},
 	{TEXT("replace_allowed_ips"), set_replace_allowed_ips, true},
 	{TEXT("protocol_version"), set_protocol_version, true},
+	{TEXT("succeeds"), set_succeeds, true},
 };
 
 static int set_line(struct set *s, const char *line, size_t len)
@@ -620,6 +632,13 @@ static bool get_resume(struct get *g)
 	return true;
 }
 
+/* Of the lists of allowed IPs: a request changes them, and a handshake of a peer that succeeds
+ * another. */
+static uint64_t generation(const struct uapi *u)
+{
+	return u->generation + wg_device_moves(u->device);
+}
+
 /* One step of the answer: one block of lines. */
 static void get_step(struct uapi_client *c)
 {
@@ -644,12 +663,12 @@ static void get_step(struct uapi_client *c)
 		get_peer(c, g->peer);
 		g->at = NULL;
 		g->n_shown = 0;
-		g->generation = u->generation;
+		g->generation = generation(u);
 		g->state = GET_PREFIXES;
 		return;
 	case GET_PREFIXES:
-		if (g->generation != u->generation) {
-			g->generation = u->generation;
+		if (g->generation != generation(u)) {
+			g->generation = generation(u);
 			if (!g->n_shown)
 				g->at = NULL;
 			else if (!get_resume(g))

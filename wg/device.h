@@ -186,6 +186,18 @@ void wg_peer_configured(struct wg_device *d, struct wg_peer *p, struct wg_now no
  */
 void wg_peer_clear_source(struct wg_device *d, struct wg_peer *p);
 
+/*
+ * wg_peer_succeed(successor, before): ${successor} is who ${before} is, with another key; NULL:
+ * nobody.  Both stay, and whichever of them makes a handshake first, or again, gets all allowed IPs
+ * of the other, and what is staged for it.  Once the other end has shown that it has a session of
+ * the successor that is over, and
+ * ${before} does not get them back.  A peer is in one pair at most.  It is not handed over.
+ */
+void wg_peer_succeed(struct wg_peer *successor, struct wg_peer *before);
+
+/* How many allowed IPs have moved so. */
+uint64_t wg_device_moves(const struct wg_device *d);
+
 struct wg_peer_info {
 	uint8_t			public_key[WG_KEY_LEN];
 	uint8_t			preshared_key[WG_KEY_LEN]; /* wipe it after use */

@@ -300,6 +300,8 @@ static enum wg_drop respond(struct wg_peer *p, struct noise_state *state,
 	WG_PROBE3(handshake_response_sent, p->number, get_le32(msg.sender), remote_index);
 	session->retained = retain_response(p, ephemeral, initiation, &msg);
 	tap_event(d, p, NULL, WG_EVENT_RESPONSE_SENT, WG_DROP_NONE);
+	/* Before anything can come under it. */
+	successor_speaks(p);
 	return WG_DROP_NONE;
 }
 
@@ -321,6 +323,7 @@ static enum wg_drop input_initiation(struct wg_device *d, const struct wg_endpoi
 
 static void complete(struct wg_peer *p, bool initiator)
 {
+	successor_confirmed(p);
 	timers_handshake_complete(p);
 	WG_PROBE2(session_up, p->number, initiator);
 	tap_event(p->device, p, NULL, WG_EVENT_HANDSHAKE_COMPLETE, WG_DROP_NONE);
@@ -376,6 +379,7 @@ static enum wg_drop input_response(struct wg_device *d, const struct wg_endpoint
 	WG_PROBE3(handshake_response_received, (*ret)->number, get_le32(msg->receiver),
 		get_le32(msg->sender));
 	timers_session_derived(*ret);
+	successor_speaks(*ret);
 	complete(*ret, true);
 	stage_send_keepalive(*ret); /* what is staged, or one keepalive: the responder waits for it */
 	return WG_DROP_NONE;
@@ -383,7 +387,11 @@ static enum wg_drop input_response(struct wg_device *d, const struct wg_endpoint
 
 void handshake_confirmed(struct wg_peer *p)
 {
-	complete(p, false);
+	const struct wg_keypair *k = peer_current(p);
+
+	/* One made with a key that is not ours any more shows nothing of the one that is. */
+	if (k && !atomic_load_explicit(&k->send_invalid, memory_order_relaxed))
+		complete(p, false);
 	stage_send(p);
 }
 

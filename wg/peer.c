@@ -155,6 +155,7 @@ void wg_device_remove_peer(struct wg_device *d, struct wg_peer *p)
 	TAILQ_REMOVE(&d->peers, p, in_order);
 	d->n_peers--;
 	allowedips_remove_owner(&d->allowedips, &p->allowed);
+	successor_end(p);
 	peer_forget_sessions(p);
 	endpoint_cell_set(&p->endpoint, &(struct wg_endpoint){0});
 	tap_event(d, p, NULL, WG_EVENT_PEER_REMOVED, WG_DROP_NONE);

@@ -88,6 +88,8 @@ struct wg_peer {
 	uint64_t			 last_handshake_real_ns; /* [c] */
 	struct cookie_maker		 cookie;	/* [c] */
 	struct peer_timers		 timers;	/* [c] */
+	struct wg_peer *pair; /* [c] whom it succeeds, or who succeeds it; or NULL */
+	bool is_successor;    /* [c] of the two */
 };
 
 struct queued_message {
@@ -121,6 +123,7 @@ struct wg_device {
 	uint64_t			 last_load_ns;	/* [c] */
 	bool				 loaded;	/* [c] under load within the last second */
 	uint8_t				 stranger[WG_KEY_LEN]; /* [c] of the last UNKNOWN_PEER */
+	uint64_t moves;                                        /* [c] wg_device_moves() */
 	unsigned			 n_initiated;	/* [c] since the last call of wg_device_run() */
 
 	struct timer_heap		 timers;	/* [c] */
@@ -197,6 +200,17 @@ void stage_send(struct wg_peer *p);
 void stage_send_keepalive(struct wg_peer *p);
 /* Drop what is staged, counted. */
 void stage_flush(struct wg_peer *p);
+
+/* What waits for one peer waits for another, in order and behind what did so already. */
+void stage_move(struct wg_peer *from, struct wg_peer *to);
+
+/* ---- successor.c ---- */
+/* A handshake was made with ${p}. */
+void successor_speaks(struct wg_peer *p);
+/* The other end has a session of ${p}. */
+void successor_confirmed(struct wg_peer *p);
+/* ${p} is in no pair any more. */
+void successor_end(struct wg_peer *p);
 
 /* ---- handshake.c ---- */
 /*

@@ -88,6 +88,17 @@ void stage_flush(struct wg_peer *p)
 	}
 }
 
+void stage_move(struct wg_peer *from, struct wg_peer *to)
+{
+	struct wg_staged *s;
+
+	while ((s = pop(from))) {
+		if (s->len)
+			stage_packet(to->device->control, to, s->packet, s->len);
+		free(s);
+	}
+}
+
 static void seal(struct wg_device *d, const struct wg_tx_run *run, unsigned i, struct wg_staged *s)
 {
 	size_t padded = wg_tx_padded_len(run, s->len);

@@ -154,6 +154,20 @@ void wg_peer_set_keepalive(struct wg_peer *p, uint16_t seconds)
 	p->info.keepalive_s = seconds;
 }
 
+void wg_peer_succeed(struct wg_peer *successor, struct wg_peer *before)
+{
+	char text[8] = "nobody";
+
+	if (before)
+		snprintf(text, sizeof(text), "%02x", before->info.public_key[0]);
+	note(successor->device, "succeed", successor, text);
+}
+
+uint64_t wg_device_moves(const struct wg_device *d)
+{
+	return d->moves;
+}
+
 static const char *prefix_text(int family, const void *addr, unsigned cidr)
 {
 	static char text[80];

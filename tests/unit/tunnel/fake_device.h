@@ -31,6 +31,7 @@ struct wg_device {
 	struct buf	 calls;				/* "add 01\nendpoint 01 192.0.2.1:5\n..." keys by their first byte */
 	int		 fail_add, fail_allow, fail_key;	/* returned instead of working, when negative */
 	uint64_t	 configured_boot_ns;
+	uint64_t moves; /* of allowed IPs, without any request */
 };
 
 void fake_device_init(struct wg_device *d);

@@ -169,6 +169,21 @@ static void set_peer(void)
 	CHECK_EQ(dev.configured_boot_ns, 77);
 }
 
+static void set_succeeds(void)
+{
+	up();
+	CHECK_STR(ask(one, "set=1\npublic_key=" K1 "\npublic_key=" K2 "\nsucceeds=" K1
+			   "\nsucceeds=" K3 "\n\n"),
+		"errno=0\n\n");
+	CHECK_STR(calls(),
+		"add 01\nconfigured 01\nadd 02\nsucceed 02 01\nsucceed 02 nobody\nconfigured 02\n");
+	CHECK_STR(ask(one, "set=1\npublic_key=" K3 "\nupdate_only=true\nsucceeds=" K1 "\n\n"),
+		"errno=0\n\n");
+	CHECK_STR(ask(one, "set=1\npublic_key=" K2 "\nsucceeds=" K1 "0\n\n"), "errno=-22\n\n");
+	CHECK_STR(ask(one, "set=1\nsucceeds=" K1 "\n\n"), "errno=-22\n\n");
+	CHECK_STR(calls(), "configured 02\n");
+}
+
 static void set_remove_and_update_only(void)
 {
 	up();
@@ -959,6 +974,7 @@ int main(void)
 {
 	test_run("private key, port, mark and replace_peers reach the device [uapi-set-device]", set_device);
 	test_run("every line of a peer reaches it in order, then it is configured once [uapi-set-peer]", set_peer);
+	test_run("succeeds names the peer whose place another takes [peer-succeeds]", set_succeeds);
 	test_run("remove and update_only never make a peer [uapi-update-only]",
 		set_remove_and_update_only);
 	test_run("replace_peers removes all that were there [uapi-set-device]", set_replace);
