@@ -73,6 +73,8 @@ static void of_peer(struct parser *p, const char *name, const char *value, size_
 		peer->keepalive = (uint16_t)number(p, value, len, UINT16_MAX);
 	} else if (!strcmp(name, "last_handshake_time_sec")) {
 		peer->handshake_s = number(p, value, len, INT64_MAX);
+	} else if (!strcmp(name, "last_handshake_time_nsec")) {
+		peer->handshake_ns = (uint32_t)number(p, value, len, 999999999);
 	} else if (!strcmp(name, "tx_bytes")) {
 		peer->tx_bytes = number(p, value, len, UINT64_MAX);
 	} else if (!strcmp(name, "rx_bytes")) {

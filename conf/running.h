@@ -13,6 +13,7 @@ struct running_peer {
 	char		 endpoint[80];		/* "": none */
 	uint16_t	 keepalive;
 	uint64_t	 handshake_s;		/* wall clock; 0: there was none */
+	uint32_t handshake_ns;                  /* and the rest of that second */
 	uint64_t	 tx_bytes, rx_bytes;	/* handshakes count */
 	struct prefix	*allowed;		/* sorted */
 	size_t		 n_allowed;

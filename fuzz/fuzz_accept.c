@@ -64,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	own = make();
 	accept_learnt(own, bytes, len);
 	for (size_t i = 0; i < own->n_members; i++)
-		MUST(!own->members[i].has_key);
+		MUST(!own->members[i].has_key && !own->members[i].has_next_key);
 	check_lock(own);
 	return 0;
 }

@@ -82,33 +82,85 @@ static struct member *find(struct acceptor *a, const struct word *name)
 static const struct member *owner_of(const struct office *o, const uint8_t key[KEY_LEN])
 {
 	for (size_t i = 0; i < o->n_members; i++)
-		if (!o->members[i].gone && o->members[i].has_key && !memcmp(o->members[i].public_key, key, KEY_LEN))
+		if (!o->members[i].gone &&
+			((o->members[i].has_key &&
+				 !memcmp(o->members[i].public_key, key, KEY_LEN)) ||
+				(o->members[i].has_next_key &&
+					!memcmp(o->members[i].next_key, key, KEY_LEN))))
 			return &o->members[i];
 	return NULL;
 }
 
-static void accept_key(struct acceptor *a, struct member *m, const struct word *value)
+/* A key that nobody else has; false after a line of errors. */
+static bool read_key(struct acceptor *a, const struct member *m, const char *what,
+	const struct word *value, uint8_t ret[KEY_LEN])
 {
 	static const uint8_t none[KEY_LEN];
 	const struct member *owner;
+
+	if (key_text_parse(value->at, value->len, ret) < 0 || !memcmp(ret, none, KEY_LEN)) {
+		refuse(a);
+		buf_printf(a->errors,
+			"%s of %s: is no key: 44 characters of base64, as ginnel key prints them\n",
+			what, m->name);
+		return false;
+	}
+	owner = owner_of(a->o, ret);
+	if (!owner || owner == m)
+		return true;
+	refuse(a);
+	buf_printf(a->errors, "%s of %s: is the key of %s already\n", what, m->name, owner->name);
+	return false;
+}
+
+/* Who must know its keys. */
+static const char *peers_of(const struct office *o, const struct member *m)
+{
+	return m->kind == MEMBER_HUB || !o->hub ? "all others" : o->hub->name;
+}
+
+static void accept_key(struct acceptor *a, struct member *m, const struct word *value)
+{
 	uint8_t key[KEY_LEN];
 
-	if (key_text_parse(value->at, value->len, key) < 0 || !memcmp(key, none, KEY_LEN)) {
-		refuse(a);
-		buf_printf(a->errors, "key of %s: is no key: 44 characters of base64, as ginnel key prints them\n", m->name);
+	if (!read_key(a, m, "key", value, key) ||
+		(m->has_key && !memcmp(m->public_key, key, KEY_LEN)))
 		return;
-	}
-	owner = owner_of(a->o, key);
-	if (owner == m)
-		return;
-	if (owner) {
-		refuse(a);
-		buf_printf(a->errors, "key of %s: is the key of %s already\n", m->name, owner->name);
-		return;
-	}
-	buf_printf(a->said, "%s: %s\n", m->name, m->has_key ? "another key takes the old one's place" : "has its key");
+	if (m->has_next_key && !memcmp(m->next_key, key, KEY_LEN))
+		buf_printf(a->said,
+			"%s: its next key is its key now, and the old one is none any more: export "
+			"to %s\n",
+			m->name, peers_of(a->o, m));
+	else
+		buf_printf(a->said, "%s: %s\n", m->name,
+			m->has_key ? "another key takes the old one's place" : "has its key");
 	m->has_key = true;
 	memcpy(m->public_key, key, KEY_LEN);
+	/* Another key than the one that was to come: whoever made it knows nothing of that one. */
+	m->has_next_key = false;
+}
+
+static void accept_next_key(struct acceptor *a, struct member *m, const struct word *value)
+{
+	uint8_t key[KEY_LEN];
+
+	if (!read_key(a, m, "next-key", value, key))
+		return;
+	if (!m->has_key) {
+		refuse(a);
+		buf_printf(a->errors,
+			"next-key of %s: it has no key yet beside which this one could stand\n",
+			m->name);
+		return;
+	}
+	/* The line comes once more, also when it has become the key meanwhile. */
+	if (!memcmp(m->public_key, key, KEY_LEN) ||
+		(m->has_next_key && !memcmp(m->next_key, key, KEY_LEN)))
+		return;
+	buf_printf(a->said, "%s: a next key stands beside its key: export to %s, then to %s\n",
+		m->name, peers_of(a->o, m), m->name);
+	m->has_next_key = true;
+	memcpy(m->next_key, key, KEY_LEN);
 }
 
 static void accept_mode(struct acceptor *a, struct member *m, const struct word *value)
@@ -153,7 +205,8 @@ static void accept_line(struct acceptor *a, const char *line, size_t len)
 		return;
 	if (n != WORDS) {
 		refuse(a);
-		buf_puts(a->errors, "must be NAME key KEY, NAME return MODE or NAME mtu N\n");
+		buf_puts(a->errors, "must be NAME key KEY, NAME next-key KEY, NAME return MODE or "
+				    "NAME mtu N\n");
 		return;
 	}
 	m = find(a, &words[0]);
@@ -161,13 +214,15 @@ static void accept_line(struct acceptor *a, const char *line, size_t len)
 		return;
 	if (is(&words[1], "key") && !a->no_keys) {
 		accept_key(a, m, &words[2]);
+	} else if (is(&words[1], "next-key") && !a->no_keys) {
+		accept_next_key(a, m, &words[2]);
 	} else if (is(&words[1], "return")) {
 		accept_mode(a, m, &words[2]);
 	} else if (is(&words[1], "mtu")) {
 		accept_mtu(a, m, &words[2]);
 	} else {
 		refuse(a);
-		buf_printf(a->errors, "behind %s stands key, return or mtu\n", m->name);
+		buf_printf(a->errors, "behind %s stands key, next-key, return or mtu\n", m->name);
 	}
 }
 

@@ -2,8 +2,11 @@
  * office/accept.h - what members say of themselves, taken into the office.
  *
  *	NAME key BASE64
+ *	NAME next-key BASE64
  *	NAME return MODE
  *	NAME mtu N
+ *
+ * A next key stands beside the key until the member says that it has become its key.
  *
  * Pure.
  */

@@ -137,7 +137,7 @@ static int put_peer(const struct plan_peer *p, struct conf_peer *ret)
 	if (!allowed)
 		return -ENOMEM;
 	*ret = (struct conf_peer){.has_public_key = true, .keepalive = p->keepalive_s, .allowed = allowed};
-	memcpy(ret->public_key, p->member->public_key, KEY_LEN);
+	memcpy(ret->public_key, p->key, KEY_LEN);
 	if (p->has_endpoint)
 		ret->endpoint = p->member->endpoint;
 	for (; ret->n_allowed < p->n_allowed; ret->n_allowed++)
@@ -163,16 +163,31 @@ static int make_conf(const struct plan *p, const uint8_t key[KEY_LEN], struct co
 	c->listen_port = p->listen_port;
 	c->table = CONF_TABLE_OFF;
 	for (size_t i = 0; i < p->n_peers; i++) {
-		int r = p->peers[i].member->has_key ? put_peer(&p->peers[i], &c->peers[c->n_peers]) : 0;
+		int r = p->peers[i].key ? put_peer(&p->peers[i], &c->peers[c->n_peers]) : 0;
 
 		if (r < 0)
 			return r;
-		c->n_peers += p->peers[i].member->has_key;
+		c->n_peers += p->peers[i].key != NULL;
 	}
 	if (c->n_peers)
 		qsort(c->peers, c->n_peers, sizeof(*c->peers), compare_peers);
 	*ret = steal(c);
 	return 0;
+}
+
+/* One whose first handshake gives it the prefixes of another; other daemons know nothing of that.
+ */
+static void tell_successor(
+	const struct plan_peer *before, const struct plan_peer *next, const char *interface)
+{
+	cleanup(buf_done) struct buf request = buf_of_max(512);
+
+	buf_puts(&request, "set=1\npublic_key=");
+	buf_put_hex(&request, next->key, KEY_LEN);
+	buf_puts(&request, "\nupdate_only=true\nsucceeds=");
+	buf_put_hex(&request, before->key, KEY_LEN);
+	buf_puts(&request, "\n\n");
+	(void)client_set(interface, &request);
 }
 
 int engine_configure(const struct plan *p, const char *interface, const uint8_t key[KEY_LEN])
@@ -187,7 +202,11 @@ int engine_configure(const struct plan *p, const char *interface, const uint8_t 
 		return r;
 	}
 	recall(interface, &remembered);
-	return apply_daemon(interface, c, &remembered, &mark);
+	r = apply_daemon(interface, c, &remembered, &mark);
+	for (size_t i = 1; r == 0 && i < p->n_peers; i++)
+		if (p->peers[i].next)
+			tell_successor(&p->peers[i - 1], &p->peers[i], interface);
+	return r;
 }
 
 void engine_remember(const char *interface)
@@ -257,6 +276,25 @@ static int end(const char *interface)
 	return wait_until_gone(interface);
 }
 
+static void put_private_key(const uint8_t key[KEY_LEN], struct buf *request)
+{
+	buf_puts(request, "set=1\nprivate_key=");
+	buf_put_hex(request, key, KEY_LEN);
+}
+
+int engine_set_key(const char *interface, const uint8_t key[KEY_LEN])
+{
+	cleanup(buf_done) struct buf request = buf_of_max(256);
+	int r;
+
+	put_private_key(key, &request);
+	buf_puts(&request, "\n\n");
+	r = client_set(interface, &request);
+	if (r < 0)
+		log_error("cannot give %s another key: %s", interface, strerror(-r));
+	return r;
+}
+
 static int empty(const char *interface)
 {
 	cleanup(running_freep) struct running *running = NULL;
@@ -266,8 +304,7 @@ static int empty(const char *interface)
 
 	if (is_nobody(r))
 		return 0;
-	buf_puts(&request, "set=1\nprivate_key=");
-	buf_put_hex(&request, none, KEY_LEN);
+	put_private_key(none, &request);
 	buf_puts(&request, "\nreplace_peers=true\n\n");
 	if (r == 0)
 		r = client_set(interface, &request);

@@ -25,6 +25,9 @@ int engine_start(const char *interface, const uint8_t key[KEY_LEN], int lock_fd,
  */
 int engine_configure(const struct plan *p, const char *interface, const uint8_t key[KEY_LEN]);
 
+/* engine_set_key(interface, key): the private one, and nothing else.  Sessions are made anew. */
+int engine_set_key(const char *interface, const uint8_t key[KEY_LEN]);
+
 /*
  * engine_remember(interface): keep where peers answered, in ENGINE_STATE_DIR/INTERFACE.endpoints.  Those
  * that have not are remembered as before.

@@ -85,7 +85,7 @@ static void put_way_back(const struct plan *p, struct buf *b)
 static void put_peer(const struct plan_peer *p, struct buf *b)
 {
 	buf_puts(b, "PublicKey = ");
-	text_put_key(p->member->public_key, b);
+	text_put_key(p->key, b);
 	if (p->has_endpoint) {
 		buf_puts(b, "\nEndpoint = ");
 		text_put_endpoint(&p->member->endpoint, b);
@@ -103,7 +103,8 @@ static void put_peer(const struct plan_peer *p, struct buf *b)
 static void put_peers(const struct plan *p, bool named, struct buf *b)
 {
 	for (size_t i = 0; i < p->n_peers; i++) {
-		if (!p->peers[i].member->has_key)
+		/* Nothing would ever give prefixes to a next key. */
+		if (!p->peers[i].key || p->peers[i].next)
 			continue;
 		buf_puts(b, "\n[Peer]\n");
 		if (named)

@@ -32,12 +32,27 @@ static struct plan_peer *add_peer(struct plan *p, const struct member *m, size_t
 	struct plan_peer *peer = &p->peers[p->n_peers];
 
 	peer->member = m;
+	peer->key = m->has_key ? m->public_key : NULL;
 	peer->allowed = calloc(n_allowed, sizeof(*peer->allowed));
 	/* lint-ignore -Wanalyzer-malloc-leak: those of other peers are the plan's */
 	if (!peer->allowed)
 		return NULL;
 	p->n_peers++;
 	return peer;
+}
+
+/* All prefixes stay with the key before it until somebody has spoken with it. */
+static void add_next_peer(struct plan *p, const struct plan_peer *peer)
+{
+	const struct member *m = peer->member;
+
+	if (!m->has_key || !m->has_next_key)
+		return;
+	p->peers[p->n_peers++] = (struct plan_peer){.member = m,
+		.key = m->next_key,
+		.next = true,
+		.has_endpoint = peer->has_endpoint,
+		.keepalive_s = peer->keepalive_s};
 }
 
 /* At its place: what is added in order costs nothing, and LANs come so. */
@@ -69,7 +84,7 @@ static int plan_hub(struct plan *p)
 	p->forward = p->clamp = p->no_redirects = true;
 	for (const struct member *m = o->members; m < o->members + o->n_members; m++)
 		most += !m->gone && (m->kind == MEMBER_NODE || m->kind == MEMBER_PERSON);
-	p->peers = calloc(most + 1, sizeof(*p->peers));
+	p->peers = calloc(2 * most + 1, sizeof(*p->peers));
 	if (!p->peers)
 		return -ENOMEM;
 	for (const struct member *m = o->members; m < o->members + o->n_members; m++) {
@@ -83,6 +98,7 @@ static int plan_hub(struct plan *p)
 		allow(peer, &m->address);
 		if (m->kind == MEMBER_NODE)
 			allow(peer, &m->lan);
+		add_next_peer(p, peer);
 	}
 	return 0;
 }
@@ -95,7 +111,7 @@ static int plan_spoke(struct plan *p)
 
 	if (!o->hub)
 		return 0;
-	p->peers = calloc(1, sizeof(*p->peers));
+	p->peers = calloc(2, sizeof(*p->peers));
 	peer = p->peers ? add_peer(p, o->hub, o->n_nodes + 1) : NULL;
 	if (!peer)
 		return -ENOMEM;
@@ -105,6 +121,7 @@ static int plan_spoke(struct plan *p)
 		if (o->nodes[i] != p->self)
 			allow(peer, &o->nodes[i]->lan);
 	allow(peer, &o->net);
+	add_next_peer(p, peer);
 	return 0;
 }
 

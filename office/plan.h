@@ -20,6 +20,8 @@ ENUM_DECLARE(plan_out, PLAN_OUT_LIST);
 
 struct plan_peer {
 	const struct member	*member;	/* of the office */
+	const uint8_t *key;                     /* its public key; NULL: it has none yet */
+	bool next; /* behind the one with the same member's key: its next key, without prefixes */
 	struct prefix		*allowed;	/* sorted, each once */
 	size_t			 n_allowed;
 	bool			 has_endpoint;	/* the member's own */

@@ -16,6 +16,13 @@ int secret_path(const char *interface, char ret[], size_t size)
 	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
 }
 
+int secret_next_path(const char *path, char ret[], size_t size)
+{
+	int n = snprintf(ret, size, "%s.next", path);
+
+	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
 int secret_load(const char *path, uint8_t ret_private[KEY_LEN], uint8_t ret_public[KEY_LEN])
 {
 	cleanup(buf_done) struct buf text = buf_of_max(KEY_TEXT_LEN + 2);

@@ -11,6 +11,10 @@
 /* secret_path(interface, ret): SECRET_DIR/INTERFACE.key.  0 or -ENAMETOOLONG. */
 int secret_path(const char *interface, char ret[], size_t size);
 
+/* secret_next_path(path, ret): where the one that takes over lies, beside it.  0 or -ENAMETOOLONG.
+ */
+int secret_next_path(const char *path, char ret[], size_t size);
+
 /*
  * secret_load(path, ret_private, ret_public): either may be NULL.  0; -ENOENT; -EBADMSG: there is
  * something else in that file; other negative errno.

@@ -20,15 +20,15 @@ static void put_bool(const char *name, bool value, struct buf *ret)
 	buf_printf(ret, ", \"%s\": %s", name, value ? "true" : "false");
 }
 
-static void put_key(const struct member *m, struct buf *ret)
+static void put_key(const char *name, const uint8_t *key, struct buf *ret)
 {
-	buf_puts(ret, ", \"public_key\": ");
-	if (!m->has_key) {
+	buf_printf(ret, ", \"%s\": ", name);
+	if (!key) {
 		buf_puts(ret, "null");
 		return;
 	}
 	buf_puts(ret, "\"");
-	text_put_key(m->public_key, ret);
+	text_put_key(key, ret);
 	buf_puts(ret, "\"");
 }
 
@@ -36,7 +36,9 @@ static void put_peer(const struct plan_peer *peer, struct buf *ret)
 {
 	buf_puts(ret, "{\"name\": ");
 	json_put_text(peer->member->name, ret);
-	put_key(peer->member, ret);
+	put_key("public_key", peer->key, ret);
+	if (peer->next)
+		put_bool("next", true, ret);
 	if (peer->has_endpoint) {
 		buf_puts(ret, ", \"endpoint\": \"");
 		text_put_endpoint(&peer->member->endpoint, ret);
@@ -70,7 +72,9 @@ static void put_plan(const struct plan *p, struct buf *ret)
 	put_text("kind", enum_name(&member_kind_enum, m->kind), ret);
 	buf_printf(ret, ", \"line\": %u, \"id\": %u, \"address\": ", m->place.line, m->id);
 	put_prefix(&m->address, ret);
-	put_key(m, ret);
+	put_key("public_key", m->has_key ? m->public_key : NULL, ret);
+	if (m->has_next_key)
+		put_key("next_key", m->next_key, ret);
 	put_text("engine", enum_name(&engine_enum, m->engine), ret);
 	buf_printf(ret, ", \"listen_port\": %u, \"mtu\": %u", p->listen_port, p->mtu);
 	put_bool("forward", p->forward, ret);

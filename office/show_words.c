@@ -63,9 +63,9 @@ static void add_peer(struct facts *f, const struct plan *p, const struct plan_pe
 	cleanup(buf_done) struct buf endpoint = buf_of_max(512);
 	const struct member *m = peer->member;
 
-	snprintf(key, sizeof(key), "peer %s", m->name);
-	if (m->has_key)
-		key_text_format(m->public_key, public_key);
+	snprintf(key, sizeof(key), "peer %s%s", m->name, peer->next ? " next" : "");
+	if (peer->key)
+		key_text_format(peer->key, public_key);
 	if (peer->has_endpoint) {
 		buf_puts(&endpoint, "at ");
 		text_put_endpoint(&m->endpoint, &endpoint);
@@ -122,6 +122,12 @@ static void list_facts(struct facts *f, const struct plan *p)
 
 		key_text_format(m->public_key, key);
 		add(f, m, "key", "%s", key);
+	}
+	if (m->has_next_key) {
+		char key[KEY_TEXT_LEN + 1];
+
+		key_text_format(m->next_key, key);
+		add(f, m, "next key", "%s", key);
 	}
 	if (p->forward)
 		add(f, m, "forwards", "%s", p->clamp ? "and fits TCP to the MTU" : "");

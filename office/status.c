@@ -10,7 +10,7 @@ ENUM_DEFINE(peer_state, PEER_STATE_LIST);
 
 static const struct running_peer *running_of(const struct status *s, const struct plan_peer *peer)
 {
-	return peer->member->has_key ? running_peer(s->running, peer->member->public_key) : NULL;
+	return peer->key ? running_peer(s->running, peer->key) : NULL;
 }
 
 static uint64_t age_of(const struct status *s, const struct running_peer *r)
@@ -22,7 +22,7 @@ enum peer_state status_of(const struct status *s, const struct plan_peer *peer)
 {
 	const struct running_peer *r = running_of(s, peer);
 
-	if (!peer->member->has_key)
+	if (!peer->key)
 		return PEER_NO_KEY;
 	if (!r)
 		return PEER_MISSING;
@@ -50,7 +50,8 @@ static void fill_row(const struct status *s, const struct plan_peer *peer, struc
 	const struct running_peer *r = running_of(s, peer);
 	char text[32];
 
-	snprintf(ret->cell[0], sizeof(ret->cell[0]), "%s", peer->member->name);
+	snprintf(ret->cell[0], sizeof(ret->cell[0]), "%s%s", peer->member->name,
+		peer->next ? " next" : "");
 	snprintf(ret->cell[1], sizeof(ret->cell[1]), "%s", enum_name(&member_kind_enum, peer->member->kind));
 	put_address(&peer->member->address, ret->cell[2]);
 	snprintf(ret->cell[3], sizeof(ret->cell[3]), "%s", r && r->endpoint[0] ? r->endpoint : "-");
@@ -119,8 +120,10 @@ static void put_peer(const struct status *s, const struct plan_peer *peer, struc
 	put_address(&peer->member->address, address);
 	buf_puts(ret, "{\"name\": ");
 	json_put_text(peer->member->name, ret);
-	buf_printf(ret, ", \"kind\": \"%s\", \"address\": \"%s\", \"state\": \"%s\"",
-		enum_name(&member_kind_enum, peer->member->kind), address, enum_name(&peer_state_enum, status_of(s, peer)));
+	buf_printf(ret, ", \"kind\": \"%s\"%s, \"address\": \"%s\", \"state\": \"%s\"",
+		enum_name(&member_kind_enum, peer->member->kind),
+		peer->next ? ", \"next\": true" : "", address,
+		enum_name(&peer_state_enum, status_of(s, peer)));
 	if (r && r->endpoint[0]) {
 		buf_puts(ret, ", \"endpoint\": ");
 		json_put_text(r->endpoint, ret);

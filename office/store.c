@@ -108,6 +108,19 @@ int store_make(const char *path, mode_t mode, const struct buf *text)
 	return replace(path, mode, text, true);
 }
 
+int store_rename(const char *from, const char *to)
+{
+	cleanup(close_fd) int directory = -1;
+	int r = open_directory(to, &directory);
+
+	if (r == 0 && rename(from, to) < 0)
+		r = -errno;
+	/* It has happened; that it may be undone by a loss of power is nobody's loss. */
+	if (r == 0)
+		(void)fsync(directory);
+	return r;
+}
+
 int store_remove(const char *path)
 {
 	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;

@@ -20,5 +20,9 @@ int store_write(const char *path, mode_t mode, const struct buf *text);
 /* store_make(path, mode, text): as store_write(), and -EEXIST where there is a file already. */
 int store_make(const char *path, mode_t mode, const struct buf *text);
 
+/* store_rename(from, to): both in one directory; on disk when it returns.  0, or negative errno
+ * with both as they were. */
+int store_rename(const char *from, const char *to);
+
 /* store_remove(path): 0, also where there is none; or negative errno. */
 int store_remove(const char *path);

@@ -6,12 +6,18 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* As the grammar has names; the administrator's side looks more closely. */
-static bool is_name(const char *text)
+bool verb_name(const char *name)
 {
-	size_t len = strlen(text);
+	size_t len = strlen(name);
 
-	return len && len <= OFFICE_NAME_MAX && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
+	if (len && len <= OFFICE_NAME_MAX &&
+		strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == len)
+		return true;
+	fprintf(stderr,
+		"ginnel-office: %s: a member's name is of a-z, 0-9 and -, as the office's file has "
+		"it\n",
+		name);
+	return false;
 }
 
 int verb_key(const struct cmd_call *call, void *into)
@@ -23,11 +29,7 @@ int verb_key(const struct cmd_call *call, void *into)
 	char path[PATH_MAX];
 	int r;
 
-	if (!is_name(name)) {
-		fprintf(stderr, "ginnel-office: %s: a member's name is of a-z, 0-9 and -, as the office's file has it\n", name);
-		return 1;
-	}
-	if (!verb_interface(s))
+	if (!verb_name(name) || !verb_interface(s))
 		return 1;
 	r = secret_path(s->interface, path, sizeof(path));
 	if (r == 0)

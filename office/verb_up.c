@@ -5,7 +5,7 @@
 #include "office/check.h"
 #include "office/engine.h"
 #include "office/learn.h"
-#include "office/secret.h"
+#include "office/rotate.h"
 #include "office/store.h"
 #include "office/up.h"
 
@@ -14,27 +14,21 @@
 
 #define ERRORS_MAX ((size_t)1 << 20)
 
-/* The key, which must be the one that the office knows. */
-static int load_key(const char *interface, const struct member *m, uint8_t ret[KEY_LEN])
+/* A key that was found to be in use, before the office was told, is not given up again. */
+static void recall(const char *stored, struct office *o, struct buf *text)
 {
-	uint8_t public[KEY_LEN];
-	char path[PATH_MAX];
-	int r = secret_path(interface, path, sizeof(path));
+	cleanup(buf_done) struct buf before = buf_of_max(OFFICE_TEXT_MAX + 1),
+				     errors = buf_of_max(ERRORS_MAX);
+	cleanup(office_freep) struct office *kept = NULL;
 
-	if (r == 0)
-		r = secret_load(path, ret, public);
-	if (r == -ENOENT)
-		log_error("there is no key in %s: run \"ginnel key %s\" here, and give what it prints to \"ginnel accept\"", path,
-			m->name);
-	else if (r < 0)
-		log_error("cannot read the key in %s: %s", path, r == -EBADMSG ? "it holds something else" : strerror(-r));
-	else if (!m->has_key || memcmp(public, m->public_key, KEY_LEN) != 0)
-		r = -EKEYREJECTED;
-	if (r == -EKEYREJECTED)
-		log_error("the bundle is for another key than the one in %s: give what \"ginnel key %s\" prints to "
-			  "\"ginnel accept\", and export anew",
-			path, m->name);
-	return r;
+	if (store_read(stored, &before) < 0 ||
+		office_read(DIALECT_BUNDLE, stored, (const char *)before.data, before.len, &kept,
+			&errors) < 0)
+		return;
+	if (!rotate_recall(o, kept))
+		return;
+	buf_clear(text);
+	office_write(o, DIALECT_BUNDLE, text);
 }
 
 /* An answer that does not come leaves what was known. */
@@ -50,7 +44,7 @@ static void learn(const char *interface, struct office *o, bool again)
 
 static int keep(const char *path, const struct buf *text)
 {
-	int r = store_write(path, 0600, text);
+	int r = text->error ? text->error : store_write(path, 0600, text);
 
 	if (r < 0)
 		log_error("cannot keep the bundle in %s: %s; nothing is changed", path, strerror(-r));
@@ -64,8 +58,8 @@ static int bring_up(const char *from, const char *interface, bool probe)
 	cleanup(office_freep) struct office *o = NULL;
 	cleanup(plan_freep) struct plan *p = NULL;
 	char stored[BUNDLE_PATH_MAX];
+	cleanup(rotate_keys_done) struct rotate_keys keys = {.has_next = false};
 	const struct member *m;
-	uint8_t key[KEY_LEN];
 	int r = bundle_path(interface, stored);
 
 	if (r == 0)
@@ -79,18 +73,21 @@ static int bring_up(const char *from, const char *interface, bool probe)
 		fputs(buf_str(&errors), stderr);
 		return -EINVAL;
 	}
-	r = load_key(interface, m, key);
+	recall(stored, o, &text);
+	r = rotate_keys_load(interface, (struct member *)m, &keys);
 	if (r == 0)
 		r = keep(stored, &text);
 	if (r >= 0) {
+		rotate_step(interface, stored, o);
 		learn(interface, o, probe);
 		r = plan_make(o, m, &p);
 		if (r < 0)
 			log_error("cannot make a plan: %s", strerror(-r));
 	}
 	if (r >= 0)
-		r = up(p, interface, key);
-	explicit_bzero(key, sizeof(key));
+		r = up(p, interface, rotate_keys_running(interface, &keys));
+	if (r >= 0 && keys.has_next)
+		r = rotate_try(p, interface, &keys);
 	return r;
 }
 

@@ -20,6 +20,10 @@ struct verb_settings {
 /* verb_interface(s): whether the name can be that of an interface, a table and files; said if not. */
 bool verb_interface(const struct verb_settings *s);
 
+/* verb_name(name): as the grammar has names; the administrator's side looks more closely.  Said if
+ * not. */
+bool verb_name(const char *name);
+
 int verb_accept(const struct cmd_call *call, void *into);
 int verb_check(const struct cmd_call *call, void *into);
 int verb_down(const struct cmd_call *call, void *into);
@@ -28,6 +32,7 @@ int verb_key(const struct cmd_call *call, void *into);
 int verb_lab_plan(const struct cmd_call *call, void *into);
 int verb_plan(const struct cmd_call *call, void *into);
 int verb_qr(const struct cmd_call *call, void *into);
+int verb_rotate(const struct cmd_call *call, void *into);
 int verb_status(const struct cmd_call *call, void *into);
 int verb_up(const struct cmd_call *call, void *into);
 

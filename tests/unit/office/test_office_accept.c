@@ -6,6 +6,7 @@
 
 #define KEY_1 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE="
 #define KEY_2 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAI="
+#define KEY_3 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAM="
 
 static void lines_are(struct office *o, const char *text, const char *said_want, const char *errors_want)
 {
@@ -55,9 +56,50 @@ static void refused(void)
 		"x:5: return of e: is for nodes only\n"
 		"x:6: return of c: must be route, route+gw or snat\n"
 		"x:7: mtu of c: must be 576..65535\n"
-		"x:8: behind c stands key, return or mtu\n"
-		"x:9: must be NAME key KEY, NAME return MODE or NAME mtu N\n"
-		"x:10: must be NAME key KEY, NAME return MODE or NAME mtu N\n");
+		"x:8: behind c stands key, next-key, return or mtu\n"
+		"x:9: must be NAME key KEY, NAME next-key KEY, NAME return MODE or NAME mtu N\n"
+		"x:10: must be NAME key KEY, NAME next-key KEY, NAME return MODE or NAME mtu N\n");
+}
+
+static void next_keys(void)
+{
+	cleanup(office_freep) struct office *o = settle_text(NAMES, NULL);
+	const struct member *a = office_find(o, "a");
+
+	lines_are(o, "a key " KEY_1 "\na next-key " KEY_2 "\n",
+		"a: has its key\na: a next key stands beside its key: export to z, then to a\n",
+		"");
+	CHECK(a->public_key[KEY_LEN - 1] == 1 && a->has_next_key && a->next_key[KEY_LEN - 1] == 2);
+	lines_are(o, "a key " KEY_1 "\na next-key " KEY_2 "\n", "", "");
+	lines_are(o, "a next-key " KEY_3 "\n",
+		"a: a next key stands beside its key: export to z, then to a\n", "");
+	lines_are(o, "a key " KEY_3 "\n",
+		"a: its next key is its key now, and the old one is none any more: export to z\n",
+		"");
+	CHECK(a->public_key[KEY_LEN - 1] == 3 && !a->has_next_key);
+	/* All lines once more, in any order. */
+	lines_are(o, "a next-key " KEY_3 "\na key " KEY_3 "\n", "", "");
+	lines_are(o, "a next-key " KEY_2 "\n",
+		"a: a next key stands beside its key: export to z, then to a\n", "");
+	lines_are(o, "a key " KEY_1 "\n", "a: another key takes the old one's place\n", "");
+	CHECK(a->public_key[KEY_LEN - 1] == 1 && !a->has_next_key);
+}
+
+static void next_keys_refused(void)
+{
+	cleanup(office_freep) struct office *o = settle_text(NAMES, NULL);
+
+	lines_are(o,
+		"a key " KEY_1 "\na next-key " KEY_2 "\nc next-key " KEY_3 "\nc key " KEY_2
+		"\nc key " KEY_3 "\nc next-key " KEY_1 "\nc next-key " KEY_2 "\nc next-key x\n",
+		"a: has its key\na: a next key stands beside its key: export to z, then to a\nc: "
+		"has its key\n",
+		"x:3: next-key of c: it has no key yet beside which this one could stand\n"
+		"x:4: key of c: is the key of a already\n"
+		"x:6: next-key of c: is the key of a already\n"
+		"x:7: next-key of c: is the key of a already\n"
+		"x:8: next-key of c: is no key: 44 characters of base64, as ginnel key prints "
+		"them\n");
 }
 
 static void one_key_for_one(void)
@@ -82,6 +124,9 @@ int main(void)
 	test_run("what members say is taken, once [office-accept]", taken);
 	test_run("what cannot be is refused, each with its line [office-accept-wrong]", refused);
 	test_run("two members do not have one key [office-accept-wrong]", one_key_for_one);
+	test_run("a next key stands beside the key until it is the key [office-rotate-accept]",
+		next_keys);
+	test_run("and is nobody else's [office-rotate-accept]", next_keys_refused);
 	test_run("a member's own notes say what it has learnt, and nobody's key [office-accept]", own_notes);
 	return test_done();
 }

@@ -101,6 +101,9 @@ static void give_keys(struct office *o, uint64_t *seed)
 		m->has_key = true;
 		for (size_t i = 0; i < KEY_LEN; i++)
 			m->public_key[i] = (uint8_t)test_random(seed);
+		m->has_next_key = !below(seed, 4);
+		for (size_t i = 0; m->has_next_key && i < KEY_LEN; i++)
+			m->next_key[i] = (uint8_t)test_random(seed);
 		m->learnt_mtu = below(seed, 3) ? 0 : 1300 + below(seed, 100);
 		if (m->kind == MEMBER_NODE)
 			m->learnt_mode = (enum return_mode)below(seed, 4);
@@ -133,6 +136,33 @@ static struct plans make_plans(const struct office *o)
 		if (!o->members[i].gone && o->members[i].kind != MEMBER_HOST)
 			CHECK_EQ(plan_make(o, &o->members[i], &p.of[i]), 0);
 	return p;
+}
+
+/* Behind the peer of a key the one of the next key, if there is one, and nothing is sent to that.
+ */
+static void next_keys_stand_by(const struct plans *p)
+{
+	for (size_t i = 0; i < p->o->n_members; i++) {
+		const struct plan *plan = p->of[i];
+
+		for (size_t j = 0; plan && j < plan->n_peers; j++) {
+			const struct plan_peer *peer = &plan->peers[j], *before = peer - 1;
+			const struct member *m = peer->member;
+
+			CHECK(peer->key == (peer->next          ? m->next_key
+						   : m->has_key ? m->public_key
+								: NULL));
+			if (peer->next)
+				CHECK(j && before->member == m && !before->next &&
+					!peer->n_allowed &&
+					peer->has_endpoint == before->has_endpoint &&
+					peer->keepalive_s == before->keepalive_s);
+			else
+				CHECK(peer->n_allowed &&
+					(m->has_key && m->has_next_key) ==
+						(j + 1 < plan->n_peers && peer[1].next));
+		}
+	}
 }
 
 static void plans_done(struct plans *p)
@@ -274,6 +304,7 @@ static void reach(void)
 		cleanup(plans_done) struct plans p = make_plans(o);
 
 		each_pair(&p);
+		next_keys_stand_by(&p);
 	}
 }
 
@@ -465,10 +496,9 @@ static void put_plan(const struct plan *p, struct buf *ret)
 
 		buf_printf(ret, "%s %d %u ", peer->member->name, peer->has_endpoint, peer->keepalive_s);
 		text_put_endpoint(&peer->member->endpoint, ret);
-		if (peer->member->has_key)
-			text_put_key(peer->member->public_key, ret);
-		if (peer->member->has_next_key)
-			text_put_key(peer->member->next_key, ret);
+		if (peer->key)
+			text_put_key(peer->key, ret);
+		buf_puts(ret, peer->next ? " next" : "");
 		for (size_t j = 0; j < peer->n_allowed; j++) {
 			buf_puts(ret, " ");
 			text_put_prefix(&peer->allowed[j], ret);
