@@ -127,6 +127,26 @@ static int probe(const struct sockaddr_un *address, int type)
 	}
 }
 
+/* Only a dead socket is taken away, never a file that somebody put there. */
+static int take_away_dead(const struct sockaddr_un *address, int type)
+{
+	struct stat st;
+	int r = probe(address, type);
+
+	if (r < 0)
+		return r;
+	if (lstat(address->sun_path, &st) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(st.st_mode))
+		return -EEXIST;
+	return unlink(address->sun_path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int bind_to(int fd, const struct sockaddr_un *address)
+{
+	return bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
+}
+
 int local_socket_listen(const char *path, int type, mode_t mode, int *ret_fd)
 {
 	cleanup(close_fd) int fd = -1;
@@ -134,7 +154,6 @@ int local_socket_listen(const char *path, int type, mode_t mode, int *ret_fd)
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	char dir[sizeof(address.sun_path)];
 	size_t len = strlen(path);
-	struct stat st;
 	mode_t mask;
 	int r;
 
@@ -149,21 +168,16 @@ int local_socket_listen(const char *path, int type, mode_t mode, int *ret_fd)
 	r = lock_dir(dir, &lock);
 	if (r < 0)
 		return r;
-	r = probe(&address, type);
-	if (r < 0)
-		return r;
-	/* Only a dead socket is taken away, never a file that somebody put there. */
-	if (!lstat(address.sun_path, &st)) {
-		if (!S_ISSOCK(st.st_mode))
-			return -EEXIST;
-		if (unlink(address.sun_path) < 0 && errno != ENOENT)
-			return -errno;
-	}
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
 	mask = umask(0777 & ~mode);
-	r = bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+	r = bind_to(fd, &address);
+	if (r == -EADDRINUSE) {
+		r = take_away_dead(&address, type);
+		if (r >= 0)
+			r = bind_to(fd, &address);
+	}
 	umask(mask);
 	if (r < 0)
 		return r;

@@ -1,8 +1,12 @@
 #include "base/sandbox.h"
+#include "base/libseccomp.h"
+#include "base/sonames.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -105,12 +109,36 @@ int sandbox_files(const struct sandbox_path allowed[], size_t n)
 
 /* ---- system calls ---- */
 
+static struct {
+	LIBSECCOMP_FUNCTIONS(LIBRARY_POINTER)
+} libseccomp;
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static char failure[256]; /* empty: none */
+
+static void load(void)
+{
+#define OF_LIBSECCOMP(f) LIBRARY_FUNCTION(libseccomp, f),
+	static const struct library_function functions[] = {LIBSECCOMP_FUNCTIONS(OF_LIBSECCOMP)};
+	static const struct library l = {SONAME_SECCOMP, functions, array_size(functions)};
+	const char *why = library_load(&l);
+
+	if (why)
+		snprintf(failure, sizeof(failure), "%s", why);
+}
+
+const char *sandbox_load(void)
+{
+	pthread_once(&once, load);
+	return failure[0] ? failure : NULL;
+}
+
 #define FILTER_ROOM (2u << 20) /* several times what a filter of some hundred rows takes while it is made */
 
 static void release(const scmp_filter_ctx *filter)
 {
 	if (*filter)
-		seccomp_release(*filter);
+		libseccomp.seccomp_release(*filter);
 }
 
 static bool calls_can_be_filtered(void)
@@ -132,11 +160,11 @@ static bool memory_suffices(void)
 
 static int set_attributes(scmp_filter_ctx filter)
 {
-	int r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
+	int r = libseccomp.seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 
 	if (r < 0)
 		return r;
-	r = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+	r = libseccomp.seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 	if (r < 0)
 		return r;
 	/*
@@ -144,9 +172,9 @@ static int set_attributes(scmp_filter_ctx filter)
 	 * which slows every instruction of the process.  It protects a process from code that it
 	 * runs for others, and there is none.
 	 */
-	(void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_SSB, 1);
-	(void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	(void)seccomp_attr_set(filter, SCMP_FLTATR_API_SYSRAWRC, 1);
+	(void)libseccomp.seccomp_attr_set(filter, SCMP_FLTATR_CTL_SSB, 1);
+	(void)libseccomp.seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+	(void)libseccomp.seccomp_attr_set(filter, SCMP_FLTATR_API_SYSRAWRC, 1);
 	return 0;
 }
 
@@ -161,7 +189,7 @@ static int allow_call(scmp_filter_ctx filter, const struct sandbox_call *c)
 				.op = SCMP_CMP_MASKED_EQ,
 				.datum_a = c->conditions[i].mask,
 				.datum_b = c->conditions[i].value};
-	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, c->number, n, cmp);
+	return libseccomp.seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, c->number, n, cmp);
 }
 
 int sandbox_calls(
@@ -172,15 +200,17 @@ int sandbox_calls(
 
 	if (!calls_can_be_filtered())
 		return -EOPNOTSUPP;
+	if (sandbox_load())
+		return -ELIBACC;
 	if (!memory_suffices())
 		return -ENOMEM;
-	filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	filter = libseccomp.seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	if (!filter)
 		return -ENOMEM;
 	r = set_attributes(filter);
 	for (size_t i = 0; r >= 0 && i < n; i++)
 		r = allow_call(filter, &allowed[i]);
 	for (size_t i = 0; r >= 0 && i < n_deadly; i++)
-		r = seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, deadly[i], 0);
-	return r < 0 ? r : seccomp_load(filter);
+		r = libseccomp.seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, deadly[i], 0);
+	return r < 0 ? r : libseccomp.seccomp_load(filter);
 }

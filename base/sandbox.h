@@ -48,13 +48,19 @@ struct sandbox_call {
 };
 
 /*
+ * sandbox_load(): NULL, or why libseccomp, which makes the filter, cannot be loaded, in words.
+ * sandbox_calls() does it too; who shuts the files before does it before that.
+ */
+const char *sandbox_load(void);
+
+/*
  * sandbox_calls(allowed, n, deadly, n_deadly): of the system calls the ${n} rows may be made;
  * several rows of one call: if one holds. The ${n_deadly}, and any of another architecture, end the
  * process with SIGSYS; whatever else gets EPERM, so that a library that learns a new call falls
  * back or fails in that one place.  A call that is allowed without conditions costs least.
  *
  * Holds for all threads.  0; -EOPNOTSUPP: the kernel, or a container's own filter, has no filters;
- * other negative errno.
+ * -ELIBACC: sandbox_load(); other negative errno.
  */
 int sandbox_calls(
 	const struct sandbox_call allowed[], size_t n, const int deadly[], size_t n_deadly);

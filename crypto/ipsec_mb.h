@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "crypto/library.h"
+#include "base/library.h"
 
 #ifdef HAVE_IPSEC_MB
 #include <intel-ipsec-mb.h>

@@ -13,7 +13,7 @@
 #include <openssl/evp.h>
 #include <openssl/params.h>
 
-#include "crypto/library.h"
+#include "base/library.h"
 
 /* What this floor calls of it, as libcrypto.NAME(...). */
 /* clang-format off */

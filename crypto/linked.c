@@ -1,4 +1,4 @@
-/* Calls nothing, is linked with everything that is loaded by its name: see crypto/library.h. */
+/* Calls nothing, is linked with everything that is loaded by its name: see base/library.h. */
 #include "crypto/ipsec_mb.h"
 #include "crypto/libcrypto.h"
 

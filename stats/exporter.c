@@ -169,6 +169,7 @@ static int shut(const char *where)
 	/* A tunnel may start later, and what is not there now cannot be seen then. */
 	if (mkdir(CTL_DIR, 0755) < 0 && errno != EEXIST)
 		log_info("metrics: " CTL_DIR " is not there and cannot be made: %s", strerror(errno));
+	(void)sandbox_load(); /* a failure shows below */
 	r = sandbox_files(allowed, n);
 	if (r == -EOPNOTSUPP)
 		log_info("metrics: files are not fenced off: the kernel has no Landlock, or it is off");

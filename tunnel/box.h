@@ -15,7 +15,7 @@
  * box_shut_files(uapi_fd, dir, ctl_dir, sanitizers): no file but those beside the socket ${uapi_fd}
  * and in ${ctl_dir} (or NULL), which may be removed; ${dir} is the directory of the socket if it is
  * bound to no absolute path.  ${sanitizers}:
- * SANITIZERS; a test may say false.  Before any thread is started.  Says so in one line where
+ * SANITIZERS; a test may say false.  After sandbox_load() and before any thread is started.  Says so in one line where
  * the kernel cannot.  0 or negative errno.
  */
 int box_shut_files(int uapi_fd, const char *dir, const char *ctl_dir, bool sanitizers);

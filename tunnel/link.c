@@ -3,10 +3,10 @@
 #include "base/log.h"
 #include "tunnel/kernel.h"
 #include "tunnel/link_message.h"
+#include "tunnel/netlink.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libmnl/libmnl.h>
 #include <linux/if.h>
 #include <linux/if_link.h>
 #include <linux/net_namespace.h>
@@ -134,24 +134,24 @@ static int ask(struct link *l, struct nlmsghdr *request, uint16_t type, struct l
 	}
 }
 
+/* ${buf} is zeroed, with room for what is put behind. */
 static struct nlmsghdr *request(void *buf, uint16_t type, size_t family_len)
 {
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct nlmsghdr *nlh = buf;
 
-	nlh->nlmsg_type = type;
-	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-	mnl_nlmsg_put_extra_header(nlh, family_len);
+	*nlh = (struct nlmsghdr){.nlmsg_len = (uint32_t)NLMSG_SPACE(family_len),
+		.nlmsg_type = type, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK};
 	return nlh;
 }
 
 static int nsid_of(struct link *l, int netns_fd, int *ret)
 {
-	_Alignas(struct nlmsghdr) char buf[256];
+	_Alignas(struct nlmsghdr) char buf[256] = {0};
 	struct nlmsghdr *nlh = request(buf, RTM_GETNSID, sizeof(struct rtgenmsg));
 	struct link_message answer = {.nsid = -1};
 	int r;
 
-	mnl_attr_put_u32(nlh, NETNSA_FD, (uint32_t)netns_fd);
+	netlink_put_u32(nlh, NETNSA_FD, (uint32_t)netns_fd);
 	r = ask(l, nlh, RTM_NEWNSID, &answer);
 	*ret = answer.nsid;
 	return r;
@@ -163,7 +163,7 @@ static int nsid_of(struct link *l, int netns_fd, int *ret)
  */
 static int nsid_make(struct link *l, int netns_fd, int *ret)
 {
-	_Alignas(struct nlmsghdr) char buf[256];
+	_Alignas(struct nlmsghdr) char buf[256] = {0};
 	struct link_message answer;
 	struct nlmsghdr *nlh;
 	int r = nsid_of(l, netns_fd, ret);
@@ -171,8 +171,8 @@ static int nsid_make(struct link *l, int netns_fd, int *ret)
 	if (r < 0 || *ret >= 0)
 		return r;
 	nlh = request(buf, RTM_NEWNSID, sizeof(struct rtgenmsg));
-	mnl_attr_put_u32(nlh, NETNSA_FD, (uint32_t)netns_fd);
-	mnl_attr_put_u32(nlh, NETNSA_NSID, (uint32_t)-1);
+	netlink_put_u32(nlh, NETNSA_FD, (uint32_t)netns_fd);
+	netlink_put_u32(nlh, NETNSA_NSID, (uint32_t)-1);
 	r = ask(l, nlh, RTM_NEWNSID, &answer);
 	/* -EEXIST: somebody else was quicker. */
 	if (r < 0 && r != -EEXIST)
@@ -207,16 +207,16 @@ static int where(struct link *l, int *ret_nsid)
 
 static int ask_state(struct link *l, int nsid, const char *name, struct link_state *ret)
 {
-	_Alignas(struct nlmsghdr) char buf[512];
+	_Alignas(struct nlmsghdr) char buf[512] = {0};
 	struct nlmsghdr *nlh = request(buf, RTM_GETLINK, sizeof(struct ifinfomsg));
 	struct link_message answer = {0};
 	int r;
 
-	mnl_attr_put_strz(nlh, IFLA_IFNAME, name);
+	netlink_put(nlh, IFLA_IFNAME, name, (uint16_t)(strlen(name) + 1));
 	if (nsid != OWN_NAMESPACE)
-		mnl_attr_put_u32(nlh, IFLA_TARGET_NETNSID, (uint32_t)nsid);
+		netlink_put_u32(nlh, IFLA_TARGET_NETNSID, (uint32_t)nsid);
 	/* RTEXT_FILTER_SKIP_STATS: a short answer. */
-	mnl_attr_put_u32(nlh, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	netlink_put_u32(nlh, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
 	r = ask(l, nlh, RTM_NEWLINK, &answer);
 	*ret = answer.state;
 	return r < 0 ? r : ret->ifindex ? 0 : -ENODEV;

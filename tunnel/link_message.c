@@ -1,6 +1,5 @@
 #include "tunnel/link_message.h"
 
-#include <libmnl/libmnl.h>
 #include <linux/if.h>
 #include <linux/if_link.h>
 #include <linux/net_namespace.h>
@@ -8,39 +7,61 @@
 
 _Static_assert(LINK_NAME_SIZE == IFNAMSIZ, "the kernel's names fit");
 
-/*
- * For each attribute ${attr} behind the family's header.  libmnl's own loop over a message rounds the message's end up, past the datagram's.
- * The message is at least as long as the header.
- */
-#define each_attribute(nlh, header_len)                                                            \
-	mnl_attr_for_each_payload(mnl_nlmsg_get_payload_offset(nlh, header_len),                   \
-		(int)mnl_nlmsg_get_payload_len(nlh) - (int)MNL_ALIGN(header_len))
+static size_t payload_len(const struct nlmsghdr *nlh)
+{
+	return nlh->nlmsg_len - NLMSG_HDRLEN;
+}
 
-static uint32_t number_of(const struct nlattr *attr)
+/* For each attribute ${attr} behind the family's header, of which ${left} bytes are left.  The message is at least as long as that header. */
+#define each_attribute(nlh, header_len)                                                            \
+	struct rtattr *attr = attributes(nlh, header_len, &left);                                  \
+	RTA_OK(attr, left);                                                                        \
+	attr = RTA_NEXT(attr, left)
+
+static struct rtattr *attributes(const struct nlmsghdr *nlh, size_t header_len, int *ret_len)
+{
+	*ret_len = (int)nlh->nlmsg_len - (int)NLMSG_SPACE(header_len);
+	return (void *)((uint8_t *)nlh + NLMSG_SPACE(header_len));
+}
+
+static unsigned type_of(const struct rtattr *attr)
+{
+	return attr->rta_type & NLA_TYPE_MASK;
+}
+
+static uint32_t number_of(const struct rtattr *attr)
 {
 	uint32_t v = 0;
 
-	if (mnl_attr_get_payload_len(attr) >= sizeof(v))
-		memcpy(&v, mnl_attr_get_payload(attr), sizeof(v));
+	if (RTA_PAYLOAD(attr) >= sizeof(v))
+		memcpy(&v, RTA_DATA(attr), sizeof(v));
 	return v;
+}
+
+static void take_name(const struct rtattr *attr, char ret[LINK_NAME_SIZE])
+{
+	const char *name = RTA_DATA(attr);
+	size_t size = RTA_PAYLOAD(attr);
+
+	if (size && !name[size - 1])
+		strncpy(ret, name, LINK_NAME_SIZE - 1);
 }
 
 static bool read_link(const struct nlmsghdr *nlh, struct link_message *ret)
 {
-	const struct ifinfomsg *info = mnl_nlmsg_get_payload(nlh);
+	const struct ifinfomsg *info = NLMSG_DATA(nlh);
 	struct link_state *s = &ret->state;
-	const struct nlattr *attr;
+	int left;
 
-	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*info))
+	if (payload_len(nlh) < sizeof(*info))
 		return false;
 	s->ifindex = (uint32_t)info->ifi_index;
 	s->up = (info->ifi_flags & IFF_UP) != 0;
-	each_attribute(nlh, sizeof(*info))
-	{
-		if (mnl_attr_get_type(attr) == IFLA_MTU)
+	for (each_attribute(nlh, sizeof(*info))) {
+		if (type_of(attr) == IFLA_MTU)
 			s->mtu = number_of(attr);
-		if (mnl_attr_get_type(attr) == IFLA_IFNAME && mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) >= 0)
-			strncpy(s->name, mnl_attr_get_str(attr), sizeof(s->name) - 1);
+		if (type_of(attr) == IFLA_IFNAME)
+			take_name(attr, s->name);
 	}
 	ret->whole = info->ifi_family == AF_UNSPEC && s->mtu && *s->name;
 	return true;
@@ -48,23 +69,21 @@ static bool read_link(const struct nlmsghdr *nlh, struct link_message *ret)
 
 static bool read_nsid(const struct nlmsghdr *nlh, struct link_message *ret)
 {
-	const struct nlattr *attr;
+	int left;
 
-	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(struct rtgenmsg))
+	if (payload_len(nlh) < sizeof(struct rtgenmsg))
 		return false;
-	each_attribute(nlh, sizeof(struct rtgenmsg))
-	{
-		if (mnl_attr_get_type(attr) == NETNSA_NSID && mnl_attr_get_payload_len(attr) >= 4)
+	for (each_attribute(nlh, sizeof(struct rtgenmsg)))
+		if (type_of(attr) == NETNSA_NSID && RTA_PAYLOAD(attr) >= 4)
 			ret->nsid = (int)number_of(attr);
-	}
 	return true;
 }
 
 static bool read_error(const struct nlmsghdr *nlh, struct link_message *ret)
 {
-	const struct nlmsgerr *e = mnl_nlmsg_get_payload(nlh);
+	const struct nlmsgerr *e = NLMSG_DATA(nlh);
 
-	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(e->error))
+	if (payload_len(nlh) < sizeof(e->error))
 		return false;
 	ret->error = e->error;
 	return true;
@@ -74,8 +93,8 @@ bool link_messages_next(struct link_messages *m, struct link_message *ret)
 {
 	const struct nlmsghdr *nlh = m->at;
 
-	/* libmnl takes a length above INT_MAX for a negative one, which fits everywhere. */
-	if (!mnl_nlmsg_ok(nlh, m->left) || nlh->nlmsg_len > (uint32_t)m->left)
+	/* Below zero where the last one's padding is missing. */
+	if (m->left < 0 || !NLMSG_OK(nlh, (size_t)m->left))
 		return false;
 	*ret = (struct link_message){.type = nlh->nlmsg_type, .seq = nlh->nlmsg_seq, .nsid = -1};
 	switch (nlh->nlmsg_type) {
@@ -93,6 +112,6 @@ bool link_messages_next(struct link_messages *m, struct link_message *ret)
 	default:
 		break;
 	}
-	m->at = mnl_nlmsg_next(nlh, &m->left);
+	m->at = NLMSG_NEXT(nlh, m->left);
 	return true;
 }

@@ -12,6 +12,7 @@
 
 #include "base/notify.h"
 #include "base/pages.h"
+#include "base/sandbox.h"
 #include "crypto/load.h"
 
 #include <errno.h>
@@ -88,6 +89,7 @@ static void keep_tun(const struct tun *t, const struct notify *n)
 			 "keep it: %s", strerror(-r));
 }
 
+/* 0: the interface was there; 1: it is made, and equip_tun() is to follow. */
 static int get_tun(const struct options *o, const struct environment *env, const struct notify *n,
 	struct tun **ret)
 {
@@ -106,12 +108,17 @@ static int get_tun(const struct options *o, const struct environment *env, const
 	}
 	if (take_up_tun(o, n, ret))
 		return 0;
-	r = tun_open(o->name, o->workers ? o->workers : default_workers(), o->without, ret);
+	r = tun_open(o->name, o->without, ret);
 	if (r < 0)
 		log_error("cannot create the interface %s: %s", o->name, open_error(r));
-	else
-		keep_tun(*ret, n);
-	return r;
+	return r < 0 ? r : 1;
+}
+
+/* Who waits for the socket need not wait for this. */
+static void equip_tun(const struct options *o, const struct notify *n, struct tun *t)
+{
+	tun_equip(t, o->workers ? o->workers : default_workers(), o->without);
+	keep_tun(t, n);
 }
 
 static int get_uapi(const struct environment *env, const char *name, int *ret)
@@ -292,6 +299,7 @@ static int prepare_take(const struct options *o, const struct environment *env, 
 	return 0;
 }
 
+/* 1: the interface is made, and equip_tun() is to follow. */
 static int prepare(const struct options *o, const struct environment *env, const char *identity,
 	const struct notify *n, struct handover_take **take, struct listener *l, unsigned *workers,
 	struct tun **tun)
@@ -305,9 +313,8 @@ static int prepare(const struct options *o, const struct environment *env, const
 	r = get_tun(o, env, n, tun);
 	if (r < 0)
 		return r;
-	*workers = (*tun)->n_queues;
 	snprintf(l->name, sizeof(l->name), "%s", (*tun)->name);
-	return 0;
+	return r;
 }
 
 static int go_background(const struct options *o, const struct environment *env, int *ret_ready_fd)
@@ -324,8 +331,13 @@ static int load_libraries(void)
 {
 	const char *why = crypto_load();
 
-	if (why)
+	if (why) {
 		log_error("cannot load the libraries of the cipher: %s: install them", why);
+		return -ELIBACC;
+	}
+	why = sandbox_load();
+	if (why)
+		log_error("cannot load the library of the filter of system calls: %s: install it", why);
 	return why ? -ELIBACC : 0;
 }
 
@@ -342,15 +354,16 @@ static int serve(const struct options *o, const struct environment *env, const s
 	unsigned workers = 0;
 	char prefix[64];
 	int ready_fd = -1, r;
+	bool made;
 
 	r = process_hold_signals();
 	if (r < 0) {
 		log_error("cannot hold signals: %s", strerror(-r));
 		return r;
 	}
-	identify(o, env, &identity);
 	/* First, so that it is known to the other one and to its manager by who it will be. */
 	if (takes_over(o)) {
+		identify(o, env, &identity);
 		r = go_background(o, env, &ready_fd);
 		if (r < 0)
 			return r;
@@ -363,6 +376,7 @@ static int serve(const struct options *o, const struct environment *env, const s
 	}
 	if (r < 0)
 		return r;
+	made = r > 0;
 	snprintf(prefix, sizeof(prefix), "ginnel-wg(%s)", listener.name);
 	log_open(prefix, env->log_level);
 	log_without(o->without);
@@ -374,7 +388,11 @@ static int serve(const struct options *o, const struct environment *env, const s
 		r = go_background(o, env, &ready_fd);
 		if (r < 0)
 			return r;
+		if (made)
+			equip_tun(o, n, tun);
+		workers = tun->n_queues;
 		tun_steer(tun, o->without);
+		identify(o, env, &identity);
 	}
 	r = load_libraries();
 	if (r < 0)

@@ -106,54 +106,51 @@ static int set_vnet_hdr_len(int fd)
 	return ioctl_errno(fd, TUNSETVNETHDRSZ, &len);
 }
 
-int tun_open(const char *name, unsigned queues, unsigned without, struct tun **ret)
+int tun_open(const char *name, unsigned without, struct tun **ret)
 {
 	cleanup(tun_freep) struct tun *t = NULL;
 	struct ifreq ifr = {0};
-	/* Also with one queue: who takes over may want more. */
-	int flags = IFF_TUN | IFF_NO_PI | IFF_MULTI_QUEUE, r;
+	struct tun_queue *q;
+	/*
+	 * Many queues also where there will be one: who takes over may want more.  Without EXCL the
+	 * queue would be one more of another program's device.
+	 */
+	int flags = IFF_TUN | IFF_NO_PI | IFF_MULTI_QUEUE | IFF_TUN_EXCL, r;
 
-	if (queues < 1 || queues > TUN_QUEUES_MAX)
-		return -EINVAL;
 	if (strlen(name) >= IFNAMSIZ)
 		return -ENAMETOOLONG;
 	t = tun_new();
 	if (!t)
 		return -ENOMEM;
-	t->vnet_hdr = !(without & FAST_PATH_TUN_VNET);
-	if (t->vnet_hdr)
-		flags |= IFF_VNET_HDR;
+	q = &t->queues[0];
+	t->vnet_hdr = q->vnet_hdr = !(without & FAST_PATH_TUN_VNET);
+	ifr.ifr_flags = (short)(flags | (t->vnet_hdr ? IFF_VNET_HDR : 0));
 	memcpy(ifr.ifr_name, name, strlen(name));
-	for (unsigned i = 0; i < queues; i++) {
-		struct tun_queue *q = &t->queues[i];
-
-		q->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-		/* A container that may not have the device says EPERM. */
-		if (q->fd < 0)
-			return errno == EPERM ? -EACCES : -errno;
-		/*
-		 * The first queue makes the device; without EXCL it would join the queues of
-		 * another program's.
-		 */
-		ifr.ifr_flags = (short)(flags | (i ? 0 : IFF_TUN_EXCL));
-		r = ioctl_errno(q->fd, TUNSETIFF, &ifr);
-		if (r < 0)
-			return r;
-		q->vnet_hdr = t->vnet_hdr;
-		r = q->vnet_hdr ? set_vnet_hdr_len(q->fd) : 0;
-		if (r < 0)
-			return r;
-		t->n_queues++;
-	}
+	q->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	/* A container that may not have the device says EPERM. */
+	if (q->fd < 0)
+		return errno == EPERM ? -EACCES : -errno;
+	r = ioctl_errno(q->fd, TUNSETIFF, &ifr);
+	if (r < 0)
+		return r;
+	t->n_queues = 1;
 	memcpy(t->name, ifr.ifr_name, IFNAMSIZ);
 	t->name[IFNAMSIZ - 1] = '\0';
-	if (t->vnet_hdr)
-		take_offloads(t, t->queues[0].fd, without);
-	r = tun_set_mtu(t->name, TUN_MTU_DEFAULT);
+	r = q->vnet_hdr ? set_vnet_hdr_len(q->fd) : 0;
+	if (r >= 0)
+		r = tun_set_mtu(t->name, TUN_MTU_DEFAULT);
 	if (r < 0)
 		return r;
 	*ret = steal(t);
 	return 0;
+}
+
+void tun_equip(struct tun *t, unsigned queues, unsigned without)
+{
+	(void)tun_prepare_queues(t, queues);
+	tun_attach_queues(t);
+	if (t->vnet_hdr)
+		take_offloads(t, t->queues[0].fd, without);
 }
 
 void tun_steer(const struct tun *t, unsigned without)
@@ -302,13 +299,8 @@ static int mtu_ioctl(const char *name, unsigned long request, int *mtu)
 	if (strlen(name) >= IFNAMSIZ)
 		return -ENAMETOOLONG;
 	memcpy(ifr.ifr_name, name, strlen(name));
-	/*
-	 * Any socket does; a kernel without IPv4 is no kernel for us, but one may forbid the
-	 * family.
-	 */
-	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	/* Any socket does, and one of this family costs least. */
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
 	r = ioctl_errno(fd, request, &ifr);

@@ -35,13 +35,19 @@ struct tun {
 };
 
 /*
- * tun_open(name, queues, without, ret): create the device ${name} ("" or with "%d": the kernel
- * chooses) with 1..TUN_QUEUES_MAX queues, all offloads that the kernel takes and ${without}, of
- * FAST_PATH_..., does not exclude, and MTU 1420.  Errors: -EBUSY another program has it, or another
- * kind of interface bears the name; -EPERM no CAP_NET_ADMIN; -EACCES /dev/net/tun may not be
- * opened; -ENOENT there is none; -ENODEV the module is missing; -ENAMETOOLONG; -EINVAL.
+ * tun_open(name, without, ret): create the device ${name} ("" or with "%d": the kernel chooses) with
+ * MTU 1420 and one queue.  ${without}: of FAST_PATH_....  Errors: -EBUSY another program has it, or
+ * another kind of interface bears the name; -EPERM no CAP_NET_ADMIN; -EACCES /dev/net/tun may not be
+ * opened; -ENOENT there is none; -ENODEV the module is missing; -ENAMETOOLONG.
  */
-int tun_open(const char *name, unsigned queues, unsigned without, struct tun **ret);
+int tun_open(const char *name, unsigned without, struct tun **ret);
+
+/*
+ * tun_equip(t, queues, without): what else a created device gets, once and before packets: as many of
+ * 1..TUN_QUEUES_MAX queues as can be had, and all offloads that the kernel takes and ${without} does
+ * not exclude.  Somebody may have moved or renamed it meanwhile: see tun_attach_queues().
+ */
+void tun_equip(struct tun *t, unsigned queues, unsigned without);
 
 /*
  * tun_steer(t, without): hold each flow to one queue (steering.h), where there are several and ${without}
@@ -60,10 +66,10 @@ void tun_steer(const struct tun *t, unsigned without);
 int tun_adopt(const int fds[], unsigned n, unsigned without, struct tun **ret);
 
 /*
- * An adopted device gets more queues in two steps, for as soon as there is another one the kernel
+ * A device gets more queues in two steps, for as soon as there is another one the kernel
  * puts packets into it.  tun_prepare_queues(t, n): open what lacks to ${n}; how many queues it can
  * have in the end: fewer where it was made with one.  tun_attach_queues(t): they are there; one
- * that cannot be had shares the first.
+ * that cannot be had, since the device is in another namespace or on Linux before 5.2, shares the first.
  */
 unsigned tun_prepare_queues(struct tun *t, unsigned n);
 void tun_attach_queues(struct tun *t);

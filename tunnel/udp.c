@@ -1,9 +1,9 @@
 #include "tunnel/udp.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "tunnel/netlink.h"
 
 #include <errno.h>
-#include <linux/rtnetlink.h>
 #include <netinet/udp.h>
 #include <poll.h>
 #include <stdio.h>
@@ -170,16 +170,6 @@ void udp_no_route_query(struct udp_queue *q, int why)
 	log_limited(LOG_LEVEL_INFO, "udp: cannot ask for routes: %s", strerror(why));
 }
 
-static void put_attribute(struct nlmsghdr *nlh, uint16_t type, const void *data, uint16_t len)
-{
-	struct rtattr *a = (void *)((uint8_t *)nlh + nlh->nlmsg_len);
-
-	a->rta_type = type;
-	a->rta_len = (uint16_t)RTA_LENGTH(len);
-	memcpy(RTA_DATA(a), data, len);
-	nlh->nlmsg_len += RTA_SPACE(len);
-}
-
 /*
  * Is there a route to ${e} from its source?  1, 0, or < 0: the system did not say.  An IPv4 socket
  * that is told an interface which has no route takes the destination to be on that link, and never
@@ -202,12 +192,12 @@ static int ask_route(struct udp_queue *q, const struct wg_endpoint *e)
 		.rtm_dst_len = (uint8_t)(len * 8),
 		.rtm_src_len = (uint8_t)(len * 8),
 		.rtm_flags = RTM_F_FIB_MATCH};
-	put_attribute(nlh, RTA_DST, e->dst.bytes, len);
-	put_attribute(nlh, RTA_SRC, e->src, len);
+	netlink_put(nlh, RTA_DST, e->dst.bytes, len);
+	netlink_put(nlh, RTA_SRC, e->src, len);
 	if (out)
-		put_attribute(nlh, RTA_OIF, &out, sizeof(out));
+		netlink_put_u32(nlh, RTA_OIF, out);
 	if (mark)
-		put_attribute(nlh, RTA_MARK, &mark, sizeof(mark));
+		netlink_put_u32(nlh, RTA_MARK, mark);
 	if (send(q->routes_fd, nlh, nlh->nlmsg_len, 0) < 0)
 		return -errno;
 	/* The kernel answers while it takes the question. */

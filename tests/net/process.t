@@ -113,20 +113,22 @@ def obstacles():
 def late_libraries():
     """A library that takes as long to open as the test wants, and then is none."""
     os.mkdir("/run/lab/slow")
-    os.mkfifo("/run/lab/slow/libcrypto.so.3")
-    for flags in (["-f"], []):
-        name = "in the foreground" if flags else "daemonised"
+    for flags, library in ((["-f"], "libcrypto.so.3"), ([], "libcrypto.so.3"), (["-f"], "libseccomp.so.2")):
+        name = "%s, %s" % (library, "in the foreground" if flags else "daemonised")
+        fifo = "/run/lab/slow/" + library
+        os.mkfifo(fifo)
         with tempfile.TemporaryFile("w+") as err:
             p = subprocess.Popen([WG, *flags, "wg7"], env={**ENV, "LD_LIBRARY_PATH": "/run/lab/slow"}, stdin=subprocess.DEVNULL,
                                  stdout=err, stderr=err)
             ok(lab.wait_for(lambda: socket_exists("wg7") or p.poll() is not None) and p.poll() is None and link_exists("wg7"),
-               "interface and socket are there before the libraries of the cipher: %s [start-libraries]" % name)
-            with open("/run/lab/slow/libcrypto.so.3", "w") as f:
+               "interface and socket are there before a library is loaded: %s [start-libraries]" % name)
+            with open(fifo, "w") as f:
                 f.write("no library")
             status = p.wait(lab.PATIENCE)
             err.seek(0)
             said = one_line(err.read())
-        ok(status == 1 and len(said) == 1 and "libcrypto.so.3" in said[0], "exit 1 with a reason: one cannot be loaded, %s "
+        os.unlink(fifo)
+        ok(status == 1 and len(said) == 1 and library in said[0], "exit 1 with a reason: it cannot be loaded, %s "
            "[start-libraries] [proc-failure]" % name, status, said)
         ok(gone("wg7"), "and nothing is left behind [start-libraries]")
 

@@ -1,10 +1,10 @@
 #include "base/pages.h"
 
 #include "base/test.h"
+#include "base/libseccomp.h"
 #include "base/util.h"
 
 #include <inttypes.h>
-#include <seccomp.h>
 #include <stdio.h>
 #include <sys/mman.h>
 

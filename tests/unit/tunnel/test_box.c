@@ -901,6 +901,7 @@ static void tidy(void)
 int main(void)
 {
 	prepare();
+	CHECK(!sandbox_load()); /* as the daemon does before its files are shut */
 	for (size_t i = 0; i < array_size(forbidden); i++)
 		test_forbidden(&forbidden[i]);
 #ifdef __x86_64__

@@ -45,12 +45,18 @@ static void set_up6(const char *name)
 	close(fd);
 }
 
+static void create(const char *name, unsigned queues, unsigned without, struct tun **ret)
+{
+	CHECK_EQ(tun_open(name, without, ret), 0);
+	tun_equip(*ret, queues, without);
+}
+
 static void opens(void)
 {
 	struct tun *t = NULL, *other = NULL;
 	unsigned mtu = 0;
 
-	CHECK_EQ(tun_open("gt0", 1, 0, &t), 0);
+	create("gt0", 1, 0, &t);
 	CHECK_STR(t->name, "gt0");
 	CHECK_EQ(tun_mtu("gt0", &mtu), 0);
 	CHECK_EQ(mtu, TUN_MTU_DEFAULT);
@@ -61,15 +67,14 @@ static void opens(void)
 	CHECK_EQ(tun_mtu("gt0", &mtu), 0);
 	CHECK_EQ(mtu, 1300);
 
-	CHECK_EQ(tun_open("gt0", 1, 0, &other), -EBUSY);
-	CHECK_EQ(tun_open("lo", 1, 0, &other), -EBUSY);
-	CHECK_EQ(tun_open("sixteen-letters-", 1, 0, &other), -ENAMETOOLONG);
-	CHECK_EQ(tun_open("gt1", 0, 0, &other), -EINVAL);
+	CHECK_EQ(tun_open("gt0", 0, &other), -EBUSY);
+	CHECK_EQ(tun_open("lo", 0, &other), -EBUSY);
+	CHECK_EQ(tun_open("sixteen-letters-", 0, &other), -ENAMETOOLONG);
 	CHECK_EQ(tun_mtu("nothing", &mtu), -ENODEV);
 	CHECK(other == NULL);
 	tun_free(t);
 	CHECK_EQ(if_nametoindex("gt0"), 0);
-	CHECK_EQ(tun_open("gt%d", 3, 0, &t), 0);
+	create("gt%d", 3, 0, &t);
 	CHECK_EQ(t->n_queues, 3);
 	CHECK(if_nametoindex(t->name) != 0);
 	tun_free(t);
@@ -129,7 +134,7 @@ static void carries(void)
 {
 	struct tun *t;
 
-	CHECK_EQ(tun_open("gt0", 1, 0, &t), 0);
+	create("gt0", 1, 0, &t);
 	packets(t);
 	tun_free(t);
 }
@@ -140,7 +145,7 @@ static void without(void)
 	unsigned all, join;
 	struct tun *t;
 
-	CHECK_EQ(tun_open("gt0", 1, 0, &t), 0);
+	create("gt0", 1, 0, &t);
 	all = t->offloads;
 	join = tun_join_flags(t);
 	tun_free(t);
@@ -158,7 +163,7 @@ static void without(void)
 		else if (without == FAST_PATH_JOIN_UDP)
 			flags &= ~JOIN_UDP;
 		for (unsigned queues = 1; queues <= 2; queues++) {
-			CHECK_EQ(tun_open("gt0", queues, without, &t), 0);
+			create("gt0", queues, without, &t);
 			CHECK_EQ(t->vnet_hdr, without != FAST_PATH_TUN_VNET);
 			CHECK_EQ(t->queues[queues - 1].vnet_hdr, t->vnet_hdr);
 			CHECK_EQ(t->offloads, offloads);
@@ -168,7 +173,7 @@ static void without(void)
 			tun_free(t);
 		}
 	}
-	CHECK_EQ(tun_open("gt0", 1, FAST_PATH_ALL, &t), 0);
+	create("gt0", 1, FAST_PATH_ALL, &t);
 	CHECK(!t->vnet_hdr && !t->offloads && !tun_join_flags(t));
 	tun_free(t);
 }
@@ -330,6 +335,15 @@ static void attaches_elsewhere(void)
 	CHECK_EQ(if_nametoindex("gt0"), 0);
 	CHECK_EQ(setns(back, CLONE_NEWNET), 0);
 	CHECK_EQ(flows(t, &queues), 64);
+	tun_free(t);
+
+	/* Made by us, and somebody was quick. */
+	CHECK_EQ(tun_open("gt0", 0, &t), 0);
+	CHECK_EQ(unshare(CLONE_NEWNET), 0);
+	tun_equip(t, 2, 0);
+	CHECK(t->n_queues == 2 && t->queues[1].shared && t->offloads);
+	CHECK_EQ(if_nametoindex("gt0"), 0);
+	CHECK_EQ(setns(back, CLONE_NEWNET), 0);
 	close(back);
 	tun_free(t);
 }
@@ -353,7 +367,7 @@ static void takes_merged(void)
 	uint8_t p[10][400], data[300], got[400];
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
 
-	CHECK_EQ(tun_open("gt0", 1, 0, &t), 0);
+	create("gt0", 1, 0, &t);
 	set_up("gt0", "10.0.0.1");
 	CHECK_EQ(bind(fd, (void *)&a, len), 0);
 	CHECK_EQ(getsockname(fd, (void *)&a, &len), 0);
@@ -453,7 +467,7 @@ static void steers(void)
 	struct tun *t;
 	unsigned used;
 
-	CHECK_EQ(tun_open("gt0", QUEUES, 0, &t), 0);
+	create("gt0", QUEUES, 0, &t);
 	tun_steer(t, 0);
 	set_up("gt0", "10.0.0.1");
 	CHECK_EQ(moved(t, AF_INET, &used), 0);
@@ -462,7 +476,7 @@ static void steers(void)
 	CHECK_EQ(moved(t, AF_INET6, &used), 0);
 	CHECK_EQ(used, (1u << QUEUES) - 1);
 	tun_free(t);
-	CHECK_EQ(tun_open("gt0", QUEUES, 0, &t), 0);
+	create("gt0", QUEUES, 0, &t);
 	tun_steer(t, FAST_PATH_TUN_STEERING);
 	set_up("gt0", "10.0.0.1");
 	test_note("without it %u of %u move", moved(t, AF_INET, &used), FLOWS);

@@ -1,4 +1,4 @@
-#include "crypto/library.h"
+#include "base/library.h"
 
 #include <dlfcn.h>
 
