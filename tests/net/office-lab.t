@@ -78,6 +78,7 @@ for host in a c e f; do
 done
 fails "nor LAN1, whatever it is told of the way [office-lab-nat]" \
 	lab exec public.internet sh -c 'ip route add 192.168.201.0/24 via 203.0.113.21; ping -n -q -c 1 -W 2 192.168.201.2'
+is "hosts find the programs of the one who made them [office-lab-up]" "$(lab exec a sh -c 'command -v ginnel-wg')" "$bin/ginnel-wg"
 ok "in a LAN all reach each other [office-lab-up]" lab exec b ping -n -q -c 1 -W 10 192.168.201.2
 
 lab exec a sh -c 'echo secret >/etc/ginnel/x; echo here >/var/lib/ginnel/x; echo run >/run/x'
