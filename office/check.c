@@ -318,9 +318,15 @@ static void check_hub_place(struct checking *c, const struct member *hub)
 	unsigned line = hub->place.line, column = hub->column.endpoint;
 	const struct office *o = c->o;
 
+	if (hub->endpoint.is_name && !strcmp(hub->endpoint.host, "localhost"))
+		fault(c, line, column, "%s: nobody could reach the hub by localhost, which is each machine's own", hub->name);
 	if (hub->endpoint.is_name || text_prefix(hub->endpoint.host, strlen(hub->endpoint.host), &at) < 0 ||
 		at.family != AF_INET)
 		return;
+	for (size_t i = 0; i < array_size(known); i++)
+		if (known[i].error && ipv4_holds(&known[i].p, &at))
+			fault(c, line, column, "%s: nobody could reach the hub by %s, which %s", hub->name, hub->endpoint.host,
+				known[i].what);
 	if (ipv4_holds(&o->net, &at))
 		fault(c, line, column, "%s: %s is within %s, the members' addresses: nobody could reach the hub by it", hub->name,
 			hub->endpoint.host, say(&o->net).text);

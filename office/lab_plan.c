@@ -337,6 +337,8 @@ static void judge(const struct office *o, const char *name, const struct lab_gat
 			complain(errors, name, m, "the lab has LANs of IPv4 only");
 		else if (m->kind == MEMBER_NODE && !has_room(o, m))
 			complain(errors, name, m, "its LAN has no address left for the node and the gateway");
+		if (!strcmp(m->device, "lo") || !strcmp(m->device, "office"))
+			complain(errors, name, m, "lo and office are interfaces there already: the one to its LAN must be another");
 	}
 	if (homes > LAB_HOMES_MAX) {
 		buf_printf(errors, "%s: the lab has room for %d LANs and persons together, and there are %u\n", name,

@@ -43,6 +43,12 @@ echo "y hub y.example.com" >>/run/lab/two.net
 cat /run/lab/office.net >>/run/lab/two.net
 says "and one of which no plan can be made [office-lab-refuse]" 1 "/run/lab/two.net:3:" up /run/lab/two.net
 says "and an option of the lab of two [office-lab-refuse]" 2 "no option but --gateway" up /run/lab/office.net --gdb a
+mkfifo /run/lab/pipe
+says "and what would be waited for [office-lab-refuse]" 1 "/run/lab/pipe is no file" up /run/lab/pipe
+says "and a file without a name [office-lab-refuse]" 2 "has no name" up ""
+touch $state
+says "and a file where its directory should be [office-lab-refuse]" 1 "no directory, and nothing of the lab's" up /run/lab/office.net
+rm $state
 says "without a file there are no gateways [office-lab-refuse]" 2 "--gateway needs a file" up --gateway a=static
 says "and no faults [office-lab-refuse]" 1 "the lab is down" break nat a
 is "none of that left anything [office-lab-refuse]" "$(left)" ""

@@ -209,7 +209,8 @@ static void refused(void)
 	cleanup(buf_done) struct buf crowd = buf_of_max(1 << 16);
 	cleanup(made_done) struct made gateways = make(NOTES, wrong, 2), hub6 = make("z hub [2001:db8::1]:1\n", NULL, 0),
 				       internet = make("z hub z.example.com\na node 203.0.113.128/25\n", NULL, 0),
-				       full = make("z hub z.example.com\na node 192.168.9.0/30\nb host a .1\n", NULL, 0);
+				       full = make("z hub z.example.com\na node 192.168.9.0/30\nb host a .1\n", NULL, 0),
+				       lo = make("z hub z.example.com\na node 192.168.9.0/24 if lo\nb node 192.168.8.0/24 if office\n", NULL, 0);
 	struct made many;
 
 	CHECK_EQ(gateways.status, -EINVAL);
@@ -222,6 +223,9 @@ static void refused(void)
 	CHECK_STR(buf_str(&internet.errors), "f: 203.0.113.0/24 is the lab's internet, and the office uses it\n");
 	CHECK_EQ(full.status, -EINVAL);
 	CHECK_STR(buf_str(&full.errors), "f:2:1: a: its LAN has no address left for the node and the gateway\n");
+	CHECK_EQ(lo.status, -EINVAL);
+	CHECK_STR(buf_str(&lo.errors), "f:2:1: a: lo and office are interfaces there already: the one to its LAN must be another\n"
+				       "f:3:1: b: lo and office are interfaces there already: the one to its LAN must be another\n");
 	buf_puts(&crowd, "z hub z.example.com\n");
 	for (int i = 0; i < LAB_HOMES_MAX; i++)
 		buf_printf(&crowd, "p%d person\n", i);
