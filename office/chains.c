@@ -1,53 +1,17 @@
 #include "office/chains.h"
 
 #include "conf/array.h"
+#include "office/netfilter.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
 
-#define MESSAGE_MAX 1024
 #define COMMENT 0 /* type of a comment among user data, of tables and of rules */
 
-static void socket_close(struct mnl_socket **s)
+static struct nlmsghdr *ask_for(char message[NETFILTER_MESSAGE_MAX], uint16_t type, uint8_t family)
 {
-	if (*s)
-		mnl_socket_close(*s);
-}
-
-static struct nlmsghdr *ask_for(char message[MESSAGE_MAX], uint16_t type, uint8_t family)
-{
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(message);
-	struct nfgenmsg *g;
-
-	nlh->nlmsg_type = (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type);
-	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	g = mnl_nlmsg_put_extra_header(nlh, sizeof(*g));
-	g->nfgen_family = family;
-	g->version = NFNETLINK_V0;
-	return nlh;
-}
-
-/* Show each of a list.  -EINTR: it was changed meanwhile, ask again. */
-static int dump(struct nlmsghdr *nlh, mnl_cb_t each, void *arg)
-{
-	cleanup(socket_close) struct mnl_socket *s = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
-	char buf[32768];
-	int r;
-
-	if (!s || mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID) < 0 ||
-		mnl_socket_sendto(s, nlh, nlh->nlmsg_len) < 0)
-		return -errno;
-	do {
-		ssize_t len = mnl_socket_recvfrom(s, buf, sizeof(buf));
-
-		if (len < 0)
-			return -errno;
-		r = mnl_cb_run(buf, (size_t)len, 0, mnl_socket_get_portid(s), each, arg);
-	} while (r > MNL_CB_STOP);
-	return r < 0 ? -errno : 0;
+	return netfilter_begin(message, NFNL_SUBSYS_NFTABLES, type, NLM_F_DUMP, family);
 }
 
 static const char *text_of(const struct nlattr *attr)
@@ -80,11 +44,6 @@ static void read_comment(const struct nlattr *attr, char *ret, size_t size)
 	}
 }
 
-static uint32_t get_be32_of(const struct nlattr *attr)
-{
-	return mnl_attr_get_payload_len(attr) < 4 ? 0 : get_be32(mnl_attr_get_payload(attr));
-}
-
 /* ---- rules ---- */
 
 struct rule {
@@ -108,7 +67,7 @@ static bool is_drop(const struct nlattr *data)
 				continue;
 			mnl_attr_for_each_nested(c, b)
 				if (mnl_attr_get_type(c) == NFTA_VERDICT_CODE)
-					return get_be32_of(c) == NF_DROP;
+					return netfilter_be32(c) == NF_DROP;
 		}
 	}
 	return false;
@@ -175,7 +134,7 @@ static struct rule read_rule(const struct nlmsghdr *nlh)
 }
 
 static struct nlmsghdr *ask_for_rules(
-	char message[MESSAGE_MAX], uint8_t family, const char *table, const char *chain)
+	char message[NETFILTER_MESSAGE_MAX], uint8_t family, const char *table, const char *chain)
 {
 	struct nlmsghdr *nlh = ask_for(message, NFT_MSG_GETRULE, family);
 
@@ -224,13 +183,13 @@ static int count_rule(const struct nlmsghdr *nlh, void *arg)
 int chains_table(const char *name, struct table_state *ret)
 {
 	struct table_search s = {.name = name, .ret = ret};
-	char message[MESSAGE_MAX];
+	char message[NETFILTER_MESSAGE_MAX];
 	int r;
 
 	*ret = (struct table_state){.there = false};
-	r = dump(ask_for(message, NFT_MSG_GETTABLE, NFPROTO_INET), see_table, &s);
+	r = netfilter_exchange(ask_for(message, NFT_MSG_GETTABLE, NFPROTO_INET), see_table, &s);
 	if (r == 0 && ret->there)
-		r = dump(ask_for_rules(message, NFPROTO_INET, name, NULL), count_rule, &s);
+		r = netfilter_exchange(ask_for_rules(message, NFPROTO_INET, name, NULL), count_rule, &s);
 	return r;
 }
 
@@ -267,10 +226,10 @@ static int see_chain(const struct nlmsghdr *nlh, void *arg)
 		case NFTA_CHAIN_HOOK:
 			mnl_attr_for_each_nested(a, attr)
 				if (mnl_attr_get_type(a) == NFTA_HOOK_HOOKNUM)
-					forward = get_be32_of(a) == NF_INET_FORWARD;
+					forward = netfilter_be32(a) == NF_INET_FORWARD;
 			break;
 		case NFTA_CHAIN_POLICY:
-			c.drops = get_be32_of(attr) == NF_DROP;
+			c.drops = netfilter_be32(attr) == NF_DROP;
 			break;
 		case NFTA_CHAIN_TYPE:
 			nat = !strcmp(text_of(attr), "nat");
@@ -313,18 +272,18 @@ int chains_forward(const char *tag, struct chain **ret, size_t *ret_n)
 		const char *name;
 	} families[] = {{NFPROTO_IPV4, "ip"}, {NFPROTO_INET, "inet"}};
 	cleanup(chain_list_done) struct chain_list l = {.n = 0};
-	char message[MESSAGE_MAX];
+	char message[NETFILTER_MESSAGE_MAX];
 	int r = 0;
 
 	for (size_t i = 0; i < array_size(families) && r == 0; i++) {
 		size_t first = l.n;
 
 		l.family_name = families[i].name;
-		r = dump(ask_for(message, NFT_MSG_GETCHAIN, families[i].number), see_chain, &l);
+		r = netfilter_exchange(ask_for(message, NFT_MSG_GETCHAIN, families[i].number), see_chain, &l);
 		for (size_t j = first; j < l.n && r == 0; j++) {
 			struct rule_search s = {.chain = &l.chains[j], .tag = tag};
 
-			r = dump(ask_for_rules(message, families[i].number, l.chains[j].table,
+			r = netfilter_exchange(ask_for_rules(message, families[i].number, l.chains[j].table,
 					 l.chains[j].name),
 				see_rule, &s);
 		}

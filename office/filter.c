@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/program.h"
 #include "office/chains.h"
+#include "office/flows.h"
 #include "office/ruleset.h"
 
 #include <errno.h>
@@ -50,6 +51,20 @@ static int run_nft(const char *what, const struct buf *text)
 
 /* ---- our table ---- */
 
+/* A flow keeps the decision that it began with. */
+static void forget_flows(const struct plan *p)
+{
+	size_t n = 0;
+	int r = p->n_peers ? flows_forget(p->peers[0].allowed, p->peers[0].n_allowed, &p->self->lan, p->snat, &n) : 0;
+
+	if (r < 0)
+		log_error("cannot have the kernel forget flows into the LAN: %s; those that there are go on as they began",
+			strerror(-r));
+	else if (n)
+		log_info("the kernel has forgotten %zu flow%s into the LAN, whose source was %s", n, n == 1 ? "" : "s",
+			p->snat ? "their own" : "this node's");
+}
+
 static int set_table(const struct plan *p, const char *interface)
 {
 	cleanup(buf_done) struct buf table = buf_of_max(TEXT_MAX), text = buf_of_max(TEXT_MAX);
@@ -78,6 +93,8 @@ static int set_table(const struct plan *p, const char *interface)
 	r = run_nft(want.rules ? "set the firewall's table" : "remove the firewall's table", &text);
 	if (r == 0)
 		log_info("%s the table " RULESET_FAMILY " %s", want.rules ? "set" : "removed", name);
+	if (r == 0 && p && p->self->kind == MEMBER_NODE)
+		forget_flows(p);
 	return r;
 }
 
