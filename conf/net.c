@@ -314,6 +314,15 @@ static int match_routes(const void *a, const void *b)
 	return d || !x->metric || !y->metric ? d : COMPARE(x->metric, y->metric);
 }
 
+static void read_metrics(const struct nlattr *metrics, struct net_route *route)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each_nested(attr, metrics)
+		if (mnl_attr_get_type(attr) == RTAX_MTU)
+			get_bytes(attr, &route->mtu, sizeof(route->mtu));
+}
+
 /* False: no route of the kind that we make. */
 static bool read_route(const struct nlmsghdr *nlh, struct seen_route *ret)
 {
@@ -347,6 +356,9 @@ static bool read_route(const struct nlmsghdr *nlh, struct seen_route *ret)
 			route->gateway.bits = m->rtm_family == AF_INET ? 32 : 128;
 			get_bytes(attr, route->gateway.bytes, sizeof(route->gateway.bytes));
 			break;
+		case RTA_METRICS:
+			read_metrics(attr, route);
+			break;
 		default:
 			break;
 		}
@@ -377,11 +389,11 @@ static void route_list_done(struct route_list *l)
 	free(l->routes);
 }
 
-static int change_route(struct net *n, uint16_t type, const struct net_route *route)
+/* change_route(n, type, flags, route): ${flags}: those of RTM_NEWROUTE. */
+static int change_route(struct net *n, uint16_t type, uint16_t flags, const struct net_route *route)
 {
 	char message[MESSAGE_MAX];
-	struct rtmsg *m = begin(
-		n, message, type, type == RTM_NEWROUTE ? NLM_F_CREATE | NLM_F_EXCL : 0, sizeof(*m));
+	struct rtmsg *m = begin(n, message, type, flags, sizeof(*m));
 
 	m->rtm_family = route->to.family;
 	m->rtm_dst_len = route->to.bits;
@@ -397,6 +409,12 @@ static int change_route(struct net *n, uint16_t type, const struct net_route *ro
 		put_prefix(message, RTA_GATEWAY, &route->gateway);
 	if (route->metric)
 		mnl_attr_put_u32((void *)message, RTA_PRIORITY, route->metric);
+	if (route->mtu && type == RTM_NEWROUTE) {
+		struct nlattr *metrics = mnl_attr_nest_start((void *)message, RTA_METRICS);
+
+		mnl_attr_put_u32((void *)message, RTAX_MTU, route->mtu);
+		mnl_attr_nest_end((void *)message, metrics);
+	}
 	return tell(n, message);
 }
 
@@ -456,7 +474,7 @@ int net_gateway_of(struct net *n, unsigned ifindex, int family, struct prefix *r
  */
 static int add_route(struct net *n, const struct route_list *l, const struct net_route *route)
 {
-	int r = change_route(n, RTM_NEWROUTE, route);
+	int r = change_route(n, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, route);
 
 	for (size_t i = 0; i < l->n && r == -EEXIST; i++) {
 		const struct net_route *old = &l->routes[i].route;
@@ -464,9 +482,9 @@ static int add_route(struct net *n, const struct route_list *l, const struct net
 		if (!l->routes[i].ours || prefix_compare(&old->to, &route->to) != 0 ||
 			old->table != route->table || old->metric != route->metric)
 			continue;
-		r = change_route(n, RTM_DELROUTE, old);
+		r = change_route(n, RTM_DELROUTE, 0, old);
 		if (r == 0)
-			r = change_route(n, RTM_NEWROUTE, route);
+			r = change_route(n, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, route);
 	}
 	return r;
 }
@@ -492,9 +510,12 @@ int net_set_routes(struct net *n, uint32_t table, const struct net_route want[],
 	qsort(sorted, n_want, sizeof(*sorted), compare_routes);
 	for (size_t i = 0; i < n_want; i++) {
 		/* struct seen_route begins with its route. */
-		if (l.n && bsearch(&sorted[i], l.routes, l.n, sizeof(*l.routes), match_routes))
+		const struct seen_route *there =
+			l.n ? bsearch(&sorted[i], l.routes, l.n, sizeof(*l.routes), match_routes) : NULL;
+
+		if (there && (!there->ours || there->route.mtu == sorted[i].mtu))
 			continue;
-		r = add_route(n, &l, &sorted[i]);
+		r = there ? change_route(n, RTM_NEWROUTE, NLM_F_REPLACE, &sorted[i]) : add_route(n, &l, &sorted[i]);
 		if (r == -EEXIST) {
 			taken = r;
 			*ret_taken = sorted[i].to;
@@ -508,7 +529,7 @@ int net_set_routes(struct net *n, uint32_t table, const struct net_route want[],
 		if (!l.routes[i].ours || bsearch(&l.routes[i].route, sorted, n_want,
 						 sizeof(*sorted), match_routes))
 			continue;
-		r = change_route(n, RTM_DELROUTE, &l.routes[i].route);
+		r = change_route(n, RTM_DELROUTE, 0, &l.routes[i].route);
 		if (r < 0 && r != -ESRCH)
 			return r;
 	}

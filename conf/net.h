@@ -58,6 +58,7 @@ struct net_route {
 	uint32_t	metric;		/* 0: the least */
 	uint32_t	ifindex;	/* 0: through the interface that was opened */
 	struct prefix	gateway;	/* family 0: what is there is on the link */
+	unsigned	mtu;		/* 0: the interface's */
 };
 
 /*

@@ -16,7 +16,7 @@ struct acceptor {
 	const char	*source;
 	unsigned	 line;
 	struct buf	*said, *errors;
-	bool		 no_keys;
+	bool		 own_notes;	/* no keys, and a port */
 };
 
 static bool is(const struct word *w, const char *text)
@@ -195,6 +195,14 @@ static void accept_mtu(struct acceptor *a, struct member *m, const struct word *
 	m->learnt_mtu = (unsigned)mtu;
 }
 
+static void accept_port(struct member *m, const struct word *value)
+{
+	uint64_t port;
+
+	if (text_number(value->at, value->len, UINT16_MAX, &port) == 0)
+		m->learnt_port = (uint16_t)port;
+}
+
 static void accept_line(struct acceptor *a, const char *line, size_t len)
 {
 	struct word words[WORDS] = {{NULL, 0}};
@@ -212,14 +220,16 @@ static void accept_line(struct acceptor *a, const char *line, size_t len)
 	m = find(a, &words[0]);
 	if (!m)
 		return;
-	if (is(&words[1], "key") && !a->no_keys) {
+	if (is(&words[1], "key") && !a->own_notes) {
 		accept_key(a, m, &words[2]);
-	} else if (is(&words[1], "next-key") && !a->no_keys) {
+	} else if (is(&words[1], "next-key") && !a->own_notes) {
 		accept_next_key(a, m, &words[2]);
 	} else if (is(&words[1], "return")) {
 		accept_mode(a, m, &words[2]);
 	} else if (is(&words[1], "mtu")) {
 		accept_mtu(a, m, &words[2]);
+	} else if (is(&words[1], "port") && a->own_notes) {
+		accept_port(m, &words[2]);
 	} else {
 		refuse(a);
 		buf_printf(a->errors, "behind %s stands key, next-key, return or mtu\n", m->name);
@@ -252,7 +262,7 @@ int accept_lines(struct office *o, const char *source, const char *text, size_t 
 void accept_learnt(struct office *o, const char *text, size_t len)
 {
 	cleanup(buf_done) struct buf unsaid = buf_of_max(OFFICE_TEXT_MAX);
-	struct acceptor a = {.o = o, .source = "", .said = &unsaid, .errors = &unsaid, .no_keys = true};
+	struct acceptor a = {.o = o, .source = "", .said = &unsaid, .errors = &unsaid, .own_notes = true};
 
 	accept_all(&a, text, len);
 }

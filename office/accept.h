@@ -26,7 +26,7 @@ int accept_lines(struct office *o, const char *source, const char *text, size_t 
 	struct buf *errors);
 
 /*
- * accept_learnt(o, text, len): of a member's own notes what fits: "NAME return MODE" and "NAME mtu N".
- * What cannot be read is left out.
+ * accept_learnt(o, text, len): of a member's own notes what fits: "NAME return MODE", "NAME mtu N",
+ * "NAME port N".  What cannot be read is left out.
  */
 void accept_learnt(struct office *o, const char *text, size_t len);

@@ -138,8 +138,10 @@ static int put_peer(const struct plan_peer *p, struct conf_peer *ret)
 		return -ENOMEM;
 	*ret = (struct conf_peer){.has_public_key = true, .keepalive = p->keepalive_s, .allowed = allowed};
 	memcpy(ret->public_key, p->key, KEY_LEN);
-	if (p->has_endpoint)
+	if (p->has_endpoint) {
 		ret->endpoint = p->member->endpoint;
+		ret->endpoint.port = p->port;
+	}
 	for (; ret->n_allowed < p->n_allowed; ret->n_allowed++)
 		ret->allowed[ret->n_allowed] = p->allowed[ret->n_allowed];
 	if (ret->n_allowed)

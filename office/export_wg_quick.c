@@ -58,7 +58,10 @@ static void put_routes(const struct plan *p, struct buf *b)
 			continue;
 		buf_puts(b, "PostUp = ip route add ");
 		text_put_prefix(&p->routes[i].to, b);
-		buf_printf(b, " dev %%i metric %u\n", METRIC);
+		buf_printf(b, " dev %%i metric %u", METRIC);
+		if (p->routes[i].mtu)
+			buf_printf(b, " mtu %u", p->routes[i].mtu);
+		buf_puts(b, "\n");
 	}
 }
 
@@ -82,14 +85,26 @@ static void put_way_back(const struct plan *p, struct buf *b)
 		PLAN_TABLE);
 }
 
-static void put_peer(const struct plan_peer *p, struct buf *b)
+/* Where the network lets the usual port not pass, a person takes one of the others. */
+static void put_endpoint(const struct member *hub, bool others, struct buf *b)
+{
+	struct endpoint e = hub->endpoint;
+
+	buf_puts(b, "\nEndpoint = ");
+	text_put_endpoint(&e, b);
+	for (unsigned i = 0; others && i < OFFICE_HUB_PORTS_MAX && hub->ports[i]; i++) {
+		e.port = hub->ports[i];
+		buf_puts(b, "\n# Endpoint = ");
+		text_put_endpoint(&e, b);
+	}
+}
+
+static void put_peer(const struct plan_peer *p, bool others, struct buf *b)
 {
 	buf_puts(b, "PublicKey = ");
 	text_put_key(p->key, b);
-	if (p->has_endpoint) {
-		buf_puts(b, "\nEndpoint = ");
-		text_put_endpoint(&p->member->endpoint, b);
-	}
+	if (p->has_endpoint)
+		put_endpoint(p->member, others, b);
 	if (p->keepalive_s)
 		buf_printf(b, "\nPersistentKeepalive = %u", p->keepalive_s);
 	buf_puts(b, "\nAllowedIPs = ");
@@ -109,7 +124,7 @@ static void put_peers(const struct plan *p, bool named, struct buf *b)
 		buf_puts(b, "\n[Peer]\n");
 		if (named)
 			buf_printf(b, "# %s\n", p->peers[i].member->name);
-		put_peer(&p->peers[i], b);
+		put_peer(&p->peers[i], named, b);
 	}
 }
 

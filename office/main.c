@@ -36,7 +36,7 @@ static const struct cmd_option up_options[] = {
 	{"interface", .metavar = "NAME", .value = VALUE_TEXT_AT(verb_settings, interface, 1, VERB_INTERFACE),
 		.help = "the tunnel's interface, after which files are called too"},
 	{"probe", .value = VALUE_BOOL_AT(verb_settings, probe),
-		.help = "ask the gateway of a LAN whose return mode is auto, also if it was asked before"},
+		.help = "ask again what was found before: the gateway of a LAN whose return mode is auto, and the MTU"},
 };
 
 static const struct cmd_option status_options[] = {

@@ -69,6 +69,7 @@ struct member {
 	enum engine		 engine;
 	unsigned		 mtu;		/* 0: not said */
 	unsigned		 learnt_mtu;	/* lock: measured; 0: not */
+	uint16_t		 learnt_port;	/* a member's own notes: at which the hub answers; 0: not known */
 
 	/* hub: */
 	struct endpoint		 endpoint;	/* port 0: not said */

@@ -52,6 +52,7 @@ static void add_next_peer(struct plan *p, const struct plan_peer *peer)
 		.key = m->next_key,
 		.next = true,
 		.has_endpoint = peer->has_endpoint,
+		.port = peer->port,
 		.keepalive_s = peer->keepalive_s};
 }
 
@@ -65,13 +66,36 @@ static void allow(struct plan_peer *peer, const struct prefix *p)
 	peer->allowed[i] = *p;
 }
 
-static void add_route(struct plan *p, const struct prefix *to, const struct member *because)
+static void add_route(struct plan *p, const struct prefix *to, unsigned mtu, const struct member *because)
 {
 	size_t i = p->n_routes++;
 
 	for (; i && comes_before(to, &p->routes[i - 1].to); i--)
 		p->routes[i] = p->routes[i - 1];
-	p->routes[i] = (struct plan_route){.to = *to, .out = PLAN_OUT_TUNNEL, .table = TABLE_MAIN, .because = because};
+	p->routes[i] = (struct plan_route){.to = *to, .out = PLAN_OUT_TUNNEL, .table = TABLE_MAIN, .mtu = mtu, .because = because};
+}
+
+/* What fits to a member of the hub's, where that is less than the hub's own. */
+static unsigned less_behind(const struct plan *p, const struct member *m)
+{
+	unsigned mtu = plan_mtu(p->office, m);
+
+	return p->self->kind == MEMBER_HUB && mtu < p->mtu ? mtu : 0;
+}
+
+unsigned plan_mtu(const struct office *o, const struct member *m)
+{
+	if (m->mtu)
+		return m->mtu;
+	return m->learnt_mtu ? min(m->learnt_mtu, o->mtu) : o->mtu;
+}
+
+uint16_t plan_port(const struct member *hub, uint16_t port)
+{
+	for (unsigned i = 0; i < OFFICE_HUB_PORTS_MAX && hub->ports[i]; i++)
+		if (hub->ports[i] == port)
+			return port;
+	return hub->endpoint.port;
 }
 
 /* To everybody at an address of its own, and to the LAN of a node. */
@@ -116,6 +140,7 @@ static int plan_spoke(struct plan *p)
 	if (!peer)
 		return -ENOMEM;
 	peer->has_endpoint = true;
+	peer->port = plan_port(o->hub, p->self->learnt_port);
 	peer->keepalive_s = PLAN_KEEPALIVE_S;
 	for (size_t i = 0; i < o->n_nodes; i++)
 		if (o->nodes[i] != p->self)
@@ -148,14 +173,17 @@ static int plan_routes(struct plan *p)
 {
 	const struct office *o = p->office;
 
-	p->routes = calloc(o->n_nodes + 3, sizeof(*p->routes));
+	p->routes = calloc(o->n_nodes + p->n_peers + 3, sizeof(*p->routes));
 	/* lint-ignore -Wanalyzer-malloc-leak: what there is belongs to the plan */
 	if (!p->routes)
 		return -ENOMEM;
 	for (size_t i = 0; i < o->n_nodes; i++)
 		if (o->nodes[i] != p->self)
-			add_route(p, &o->nodes[i]->lan, o->nodes[i]);
-	add_route(p, &o->net, o->hub ? o->hub : p->self);
+			add_route(p, &o->nodes[i]->lan, less_behind(p, o->nodes[i]), o->nodes[i]);
+	for (size_t i = 0; i < p->n_peers; i++)
+		if (!p->peers[i].next && less_behind(p, p->peers[i].member))
+			add_route(p, &p->peers[i].member->address, less_behind(p, p->peers[i].member), p->peers[i].member);
+	add_route(p, &o->net, 0, o->hub ? o->hub : p->self);
 	if (p->self->kind == MEMBER_NODE)
 		plan_return(p);
 	return 0;
@@ -170,7 +198,7 @@ int plan_make(const struct office *o, const struct member *m, struct plan **ret)
 		return -ENOMEM;
 	p->office = o;
 	p->self = m;
-	p->mtu = m->mtu ? m->mtu : m->learnt_mtu ? m->learnt_mtu : o->mtu;
+	p->mtu = plan_mtu(o, m);
 	r = m->kind == MEMBER_HUB ? plan_hub(p) : plan_spoke(p);
 	if (!r)
 		r = plan_routes(p);

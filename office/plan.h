@@ -24,7 +24,8 @@ struct plan_peer {
 	bool next; /* behind the one with the same member's key: its next key, without prefixes */
 	struct prefix		*allowed;	/* sorted, each once */
 	size_t			 n_allowed;
-	bool			 has_endpoint;	/* the member's own */
+	bool			 has_endpoint;	/* the member's own, but for the port */
+	uint16_t		 port;		/* with an endpoint: one of those that the hub answers at */
 	uint16_t		 keepalive_s;	/* 0: none */
 };
 
@@ -33,6 +34,7 @@ struct plan_route {
 	enum plan_out		 out;
 	bool			 via_gateway;	/* of the LAN; else the destination is on the link */
 	uint32_t		 table;		/* 254: main */
+	unsigned		 mtu;		/* of a member behind which less fits than here; 0: as here */
 	const struct member	*because;	/* whose line asks for it: a node, or for the net the hub */
 };
 
@@ -58,6 +60,12 @@ struct plan {
 	bool			 probe;		/* mode auto: ask the gateway; ${mode} is what it said last */
 	enum return_mode	 mode;		/* node: the one in force; auto that has learnt nothing: snat */
 };
+
+/* plan_mtu(o, m): of the member's end of the tunnel: said, or measured and no more than the office's. */
+unsigned plan_mtu(const struct office *o, const struct member *m);
+
+/* plan_port(hub, port): the port, if it is one of those that the hub answers at; or its first. */
+uint16_t plan_port(const struct member *hub, uint16_t port);
 
 /*
  * plan_make(o, m, ret): ${m} is a hub, node or person of ${o}, which must outlive the plan.

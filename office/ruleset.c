@@ -32,6 +32,19 @@ static void put_stand_in(const struct plan *p, const char *interface, struct buf
 	++*rules;
 }
 
+/* To the tunnel's own: only what is for this machine, and has not come through the tunnel. */
+static void put_ports(const struct plan *p, const char *interface, struct buf *b, unsigned *rules)
+{
+	const struct member *m = p->self;
+
+	buf_puts(b, "\tchain ports {\n\t\ttype nat hook prerouting priority dstnat; policy accept;\n");
+	buf_printf(b, "\t\tiifname != \"%s\" fib daddr type local udp dport { ", interface);
+	for (unsigned i = 0; i < OFFICE_HUB_PORTS_MAX && m->ports[i]; i++)
+		buf_printf(b, "%s%u", i ? ", " : "", m->ports[i]);
+	buf_printf(b, " } redirect to :%u\n\t}\n", p->listen_port);
+	++*rules;
+}
+
 void ruleset_put(const struct plan *p, const char *interface, struct buf *ret, struct ruleset *ret_of)
 {
 	cleanup(buf_done) struct buf chains = buf_of_max(TABLE_MAX), hex = buf_of_max(RULESET_COMMENT_MAX);
@@ -40,6 +53,8 @@ void ruleset_put(const struct plan *p, const char *interface, struct buf *ret, s
 	*ret_of = (struct ruleset){.rules = 0};
 	if (p->clamp)
 		put_clamp(interface, &chains, &ret_of->rules);
+	if (p->self->kind == MEMBER_HUB && p->self->ports[0])
+		put_ports(p, interface, &chains, &ret_of->rules);
 	if (p->snat)
 		put_stand_in(p, interface, &chains, &ret_of->rules);
 	if (!ret_of->rules)

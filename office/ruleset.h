@@ -2,8 +2,8 @@
  * office/ruleset.h - a member's nft table, as text for nft(8).
  *
  * Pure.  One table of ours, "inet ginnel-INTERFACE": TCP's segments to what the tunnel carries, in
- * both directions, and the node's own address for who comes out of the tunnel where the gateway knows
- * no way back.
+ * both directions, the hub's other ports to that of its tunnel, and the node's own address for who comes
+ * out of the tunnel where the gateway knows no way back.
  */
 #pragma once
 

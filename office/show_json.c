@@ -59,6 +59,8 @@ static void put_route(const struct plan_route *r, struct buf *ret)
 	put_text("out", enum_name(&plan_out_enum, r->out), ret);
 	put_bool("via_gateway", r->via_gateway, ret);
 	buf_printf(ret, ", \"table\": %u", r->table);
+	if (r->mtu)
+		buf_printf(ret, ", \"mtu\": %u", r->mtu);
 	put_text("because", r->because->name, ret);
 	buf_printf(ret, ", \"line\": %u}", r->because->place.line);
 }

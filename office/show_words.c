@@ -62,7 +62,10 @@ static void add_peer(struct facts *f, const struct plan *p, const struct plan_pe
 	char key[96], prefix[64], public_key[KEY_TEXT_LEN + 1] = "no key yet", keepalive[40] = "";
 	cleanup(buf_done) struct buf endpoint = buf_of_max(512);
 	const struct member *m = peer->member;
+	char less[40] = "";
 
+	if (p->self->kind == MEMBER_HUB && plan_mtu(p->office, m) < p->mtu)
+		snprintf(less, sizeof(less), ", %u bytes at most", plan_mtu(p->office, m));
 	snprintf(key, sizeof(key), "peer %s%s", m->name, peer->next ? " next" : "");
 	if (peer->key)
 		key_text_format(peer->key, public_key);
@@ -79,7 +82,7 @@ static void add_peer(struct facts *f, const struct plan *p, const struct plan_pe
 
 		/* With one peer they are in the order of the routes, which know whose line asks for them. */
 		snprintf(key, sizeof(key), "to %s", say(&peer->allowed[i], prefix));
-		add(f, r && !prefix_compare(&r->to, &peer->allowed[i]) ? r->because : m, key, "by %s", m->name);
+		add(f, r && !prefix_compare(&r->to, &peer->allowed[i]) ? r->because : m, key, "by %s%s", m->name, less);
 	}
 }
 

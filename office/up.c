@@ -89,7 +89,7 @@ static int set_routes(const struct plan *p, const char *interface, struct net *n
 
 		if (from->out == PLAN_OUT_LAN && !lan->ifindex)
 			continue;
-		routes[at] = (struct net_route){.to = from->to, .table = from->table};
+		routes[at] = (struct net_route){.to = from->to, .table = from->table, .mtu = from->mtu};
 		if (from->out == PLAN_OUT_LAN)
 			routes[at].ifindex = lan->ifindex;
 		if (from->table == RT_TABLE_MAIN)

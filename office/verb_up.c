@@ -5,6 +5,7 @@
 #include "office/check.h"
 #include "office/engine.h"
 #include "office/learn.h"
+#include "office/mtu.h"
 #include "office/rotate.h"
 #include "office/store.h"
 #include "office/up.h"
@@ -40,6 +41,32 @@ static void learn(const char *interface, struct office *o, bool again)
 	learn_recall(interface, o);
 	if (m->kind == MEMBER_NODE && m->mode == RETURN_AUTO && hub && (again || m->learnt_mode == RETURN_AUTO))
 		(void)learn_mode(m, interface, &hub->address);
+}
+
+/*
+ * What can be learnt only once the tunnel is up: at which port the hub answers, and how large packets
+ * may be.  Then the tunnel is made so.
+ */
+static int learn_path(const char *interface, struct office *o, const uint8_t key[KEY_LEN], bool again)
+{
+	struct member *m = (struct member *)office_find(o, o->self);
+	cleanup(plan_freep) struct plan *p = NULL;
+	const struct member *hub = office_hub(o);
+	bool measure = !m->mtu && o->mtu > MTU_LEAST && (again || !m->learnt_mtu);
+	int r;
+
+	if (!hub || hub == m || !hub->has_key || (!measure && !hub->ports[0]))
+		return 0;
+	if (!learn_hub(o, m, interface, key)) {
+		if (measure)
+			log_info("the MTU of the path to the hub %s is measured when it answers: by ginnel up", hub->name);
+		return 0;
+	}
+	if (!measure)
+		return 0;
+	(void)learn_mtu(o, m, interface);
+	r = plan_make(o, m, &p);
+	return r < 0 ? r : up(p, interface, key);
 }
 
 static int keep(const char *path, const struct buf *text)
@@ -88,6 +115,8 @@ static int bring_up(const char *from, const char *interface, bool probe)
 		r = up(p, interface, rotate_keys_running(interface, &keys));
 	if (r >= 0 && keys.has_next)
 		r = rotate_try(p, interface, &keys);
+	if (r >= 0)
+		r = learn_path(interface, o, rotate_keys_running(interface, &keys), probe);
 	return r;
 }
 

@@ -36,7 +36,7 @@ def main():
     status, out = up("c", "-", stdin=bundle("c"))
     ok(status == 0 and "the gateway 192.168.200.1 has no routes" in out and "ginnel accept c return snat" in out,
        "a gateway without routes is found out [office-auto]", out)
-    same((learnt(), ping("e", "192.168.200.244"), source_seen("d", "e", "192.168.200.244")), ("c return snat\n", 0, "192.168.200.2"),
+    same((learnt(), ping("e", "192.168.200.244"), source_seen("d", "e", "192.168.200.244")), ("c return snat\nc mtu 1420\n", 0, "192.168.200.2"),
          "and the node stands in [office-auto]")
     status, out = up("c")
     ok(status == 0 and "gateway" not in out, "what was found is kept, and nobody asked again [office-auto-kept]", out)
@@ -45,14 +45,14 @@ def main():
     for to in ("192.168.201.0/24", "10.70.0.0/16"):
         lab.run("ip -n g2 route add %s via 192.168.200.2" % to)
     status, out = up("c", "--probe")
-    ok(status == 0 and "has routes to this node\n" in out and learnt() == "c return route\n", "once it has routes, asking again finds them [office-auto]", out)
+    ok(status == 0 and "has routes to this node\n" in out and "c return route\n" in learnt(), "once it has routes, asking again finds them [office-auto]", out)
     same((ping("e", "192.168.200.244"), source_seen("d", "e", "192.168.200.244"), ping("d", "10.70.0.4")), (0, "10.70.0.4", 0),
          "and the LAN sees who calls, and calls [office-auto]")
 
     # It becomes strict: what it sees one side of, it drops.
     run("g2", ["nft", "add table ip strict; add chain ip strict forward { type filter hook forward priority 0; }; add rule ip strict forward ct state invalid drop"])
     status, out = up("c", "--probe")
-    ok(status == 0 and "drops flows of which it sees one side" in out and learnt() == "c return route+gw\n", "a strict one is found out [office-auto]", out)
+    ok(status == 0 and "drops flows of which it sees one side" in out and "c return route+gw\n" in learnt(), "a strict one is found out [office-auto]", out)
     ok("iif office lookup 7070" in run("c", "ip rule"), "and gone through both ways [office-auto]")
     same((ping("e", "192.168.200.244"), source_seen("d", "e", "192.168.200.244"), ping("d", "10.70.0.4")), (0, "10.70.0.4", 0),
          "so that everybody reaches everybody, strict or not [office-auto]")

@@ -160,6 +160,49 @@ def source_seen(ns, to, at):
         server.close()
 
 
+def stream(ns, to, at, n=300000, patience=lab.PATIENCE):
+    """How many of n bytes get from a host to the address of another by TCP, and as many back: (there, back)."""
+    with lab.inside(to):
+        server = socket.create_server((at, 7778))
+    with lab.inside(ns):
+        client = socket.socket()
+    server.settimeout(patience)
+    client.settimeout(patience)
+    there = back = 0
+
+    def drain(s):
+        got = 0
+        try:
+            while got < n and (piece := s.recv(65536)):
+                got += len(piece)
+        except OSError:
+            pass
+        return got
+
+    def send(s):
+        try:
+            s.sendall(bytes(n))
+        except OSError:
+            pass
+
+    with server, client:
+        try:
+            client.connect((at, 7778))
+            conn, _ = server.accept()
+        except OSError:
+            return 0, 0
+        with conn:
+            conn.settimeout(patience)
+            for a, b in ((client, conn), (conn, client)):
+                t = lab.in_thread(send, a)
+                got = drain(b)
+                there, back = (got, back) if a is client else (there, got)
+                if got < n:
+                    break
+                t.join()
+    return there, back
+
+
 def build():
     """All of it, and the desk of the administrator."""
     os.makedirs(DESK)

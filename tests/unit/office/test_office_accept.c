@@ -46,6 +46,7 @@ static void refused(void)
 		"c return auto\n"
 		"c mtu 575\n"
 		"c says so\n"
+		"c port 443\n"
 		"c says\n"
 		"c key " KEY_1 " twice\n",
 		"",
@@ -57,8 +58,9 @@ static void refused(void)
 		"x:6: return of c: must be route, route+gw or snat\n"
 		"x:7: mtu of c: must be 576..65535\n"
 		"x:8: behind c stands key, next-key, return or mtu\n"
-		"x:9: must be NAME key KEY, NAME next-key KEY, NAME return MODE or NAME mtu N\n"
-		"x:10: must be NAME key KEY, NAME next-key KEY, NAME return MODE or NAME mtu N\n");
+		"x:9: behind c stands key, next-key, return or mtu\n"
+		"x:10: must be NAME key KEY, NAME next-key KEY, NAME return MODE or NAME mtu N\n"
+		"x:11: must be NAME key KEY, NAME next-key KEY, NAME return MODE or NAME mtu N\n");
 }
 
 static void next_keys(void)
@@ -111,12 +113,12 @@ static void one_key_for_one(void)
 
 static void own_notes(void)
 {
-	static const char text[] = "c return route\nnonsense\nc key " KEY_1 "\nc mtu 1400\n";
+	static const char text[] = "c return route\nnonsense\nc key " KEY_1 "\nc mtu 1400\nc port 443\nc port 65536\n";
 	cleanup(office_freep) struct office *o = settle_text(NAMES, NULL);
 	const struct member *c = office_find(o, "c");
 
 	accept_learnt(o, text, sizeof(text) - 1);
-	CHECK(c->learnt_mode == RETURN_ROUTE && c->learnt_mtu == 1400 && !c->has_key);
+	CHECK(c->learnt_mode == RETURN_ROUTE && c->learnt_mtu == 1400 && c->learnt_port == 443 && !c->has_key);
 }
 
 int main(void)

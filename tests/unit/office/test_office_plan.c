@@ -17,6 +17,8 @@ static void put(const struct plan *p, struct buf *ret)
 		const struct plan_peer *peer = &p->peers[i];
 
 		buf_printf(ret, "peer %s%s %u:", peer->member->name, peer->has_endpoint ? " endpoint" : "", peer->keepalive_s);
+		if (peer->has_endpoint)
+			CHECK_EQ(peer->port, plan_port(peer->member, p->self->learnt_port));
 		for (size_t j = 0; j < peer->n_allowed; j++) {
 			buf_puts(ret, " ");
 			text_put_prefix(&peer->allowed[j], ret);
@@ -28,8 +30,11 @@ static void put(const struct plan *p, struct buf *ret)
 
 		buf_puts(ret, "route ");
 		text_put_prefix(&r->to, ret);
-		buf_printf(ret, " %s%s %u %s\n", enum_name(&plan_out_enum, r->out), r->via_gateway ? " gateway" : "", r->table,
+		buf_printf(ret, " %s%s %u %s", enum_name(&plan_out_enum, r->out), r->via_gateway ? " gateway" : "", r->table,
 			r->because->name);
+		if (r->mtu)
+			buf_printf(ret, " mtu %u", r->mtu);
+		buf_puts(ret, "\n");
 	}
 	buf_printf(ret, "port %u mtu %u%s%s%s%s%s%s %s\n", p->listen_port, p->mtu, p->forward ? " forward" : "",
 		p->clamp ? " clamp" : "", p->gateway_back ? " gateway_back" : "", p->snat ? " snat" : "",
@@ -105,9 +110,10 @@ static void return_modes(void)
 		"peer b 0: 10.70.0.3/32 192.168.2.0/24\n"
 		"peer c 0: 10.70.0.4/32 192.168.3.0/24\n"
 		"route 10.70.0.0/16 tunnel 254 z\n"
+		"route 10.70.0.4/32 tunnel 254 c mtu 1300\n"
 		"route 192.168.1.0/24 tunnel 254 a\n"
 		"route 192.168.2.0/24 tunnel 254 b\n"
-		"route 192.168.3.0/24 tunnel 254 c\n"
+		"route 192.168.3.0/24 tunnel 254 c mtu 1300\n"
 		"port 443 mtu 1380 forward clamp no_redirects auto\n");
 }
 
@@ -126,10 +132,44 @@ static void learnt(void)
 		"port 0 mtu 1412 forward clamp probe route\n");
 }
 
+/* At a port of the hub's that got through, and at no other one that was noted. */
+static void port(void)
+{
+	static const struct {
+		uint16_t learnt, used;
+	} cases[] = {{0, 51820}, {443, 443}, {4500, 4500}, {51820, 51820}, {53, 51820}};
+	cleanup(office_freep) struct office *o = settle_text("z hub z.example.com ports 443,4500\ne person\n", NULL);
+	struct member *e = (struct member *)office_find(o, "e");
+
+	for (size_t i = 0; i < array_size(cases); i++) {
+		cleanup(plan_freep) struct plan *p = NULL;
+
+		e->learnt_port = cases[i].learnt;
+		p = plan_of(o, "e");
+		CHECK_EQ(p->peers[0].port, cases[i].used);
+	}
+}
+
+/* What was measured holds up to what the office has, and what is said always. */
+static void mtu(void)
+{
+	cleanup(office_freep) struct office *o = settle_text("z hub z.example.com\nmtu 1400\ne person\nf person mtu 1410\n", NULL);
+	struct member *e = (struct member *)office_find(o, "e"), *f = (struct member *)office_find(o, "f");
+
+	CHECK_EQ(plan_mtu(o, e), 1400);
+	e->learnt_mtu = f->learnt_mtu = 1328;
+	CHECK_EQ(plan_mtu(o, e), 1328);
+	CHECK_EQ(plan_mtu(o, f), 1410);
+	e->learnt_mtu = 1420;
+	CHECK_EQ(plan_mtu(o, e), 1400);
+}
+
 int main(void)
 {
 	test_run("each member of the README's network has the peers and routes that it needs [plan-peers]", seven_lines);
 	test_run("each return mode of a node has its routes and filters [plan-return]", return_modes);
 	test_run("what a probe found is used until it is asked again [plan-return]", learnt);
+	test_run("a member calls the hub at the port that it has noted, if that is one of the hub's [office-ports]", port);
+	test_run("the MTU is what is said, or measured and no more than the office's [office-mtu]", mtu);
 	return test_done();
 }

@@ -46,6 +46,7 @@ static void changes(void)
 	o = settle_text("z hub z.example.com\na node 192.168.201.0/24 return route\ne person 10.70.0.4 mtu 1400\ng person\n", lock);
 	words_are(o, lock, NULL,
 		"z hub 10.70.0.1, at z.example.com:51820: changes x.net:1\n"
+		" ~ to 10.70.0.4 by e, 1400 bytes at most (was: by e) x.net:3\n"
 		" + peer g no key yet x.net:4\n"
 		" + to 10.70.0.6 by g x.net:4\n"
 		" - peer c no key yet x.lock:10\n"
@@ -68,7 +69,7 @@ static void changes(void)
 		" + to 192.168.201.0/24 by z x.net:2\n"
 		"c node: gone: ginnel down there x.lock:10\n"
 		"f person: gone: ginnel down there x.lock:14\n"
-		"Plan: 7 add, 2 change, 9 remove on 6 machines\n");
+		"Plan: 7 add, 3 change, 9 remove on 6 machines\n");
 }
 
 static void nothing(void)
