@@ -222,7 +222,8 @@ bool read_ports(struct reader *r, const char *word, const struct token *t, uint1
 /* The port may be missing: any stands in for it, so that one parser judges the rest. */
 bool read_endpoint(struct reader *r, const char *word, const struct token *t, struct endpoint *ret)
 {
-	cleanup(buf_done) struct buf text = buf_of_max(1024), why = buf_of_max(1024);
+	cleanup(buf_done) struct buf why = buf_of_max(1024);
+	char text[ENDPOINT_HOST_MAX + 16] = "";
 	bool portless = t->len && (t->at[t->len - 1] == ']' || !memchr(t->at, ':', t->len));
 	struct endpoint e;
 	struct prefix p;
@@ -235,10 +236,10 @@ bool read_endpoint(struct reader *r, const char *word, const struct token *t, st
 		reader_refuse(r, word, t, "must stand in brackets: [%.*s]", (int)t->len, t->at);
 		return false;
 	}
-	buf_put(&text, t->at, t->len);
+	memcpy(text, t->at, t->len);
 	if (portless)
-		buf_puts(&text, ":1");
-	if (text_endpoint(buf_str(&text), text.len, &e, &why) < 0) {
+		memcpy(text + t->len, ":1", 2);
+	if (text_endpoint(text, t->len + (portless ? 2 : 0), &e, &why) < 0) {
 		reader_refuse(r, word, t, "%s", buf_str(&why));
 		return false;
 	}
