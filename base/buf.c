@@ -1,7 +1,6 @@
 #include "base/buf.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 /* From here on it grows in larger steps: a page that is not used yet costs nothing, a copy does. */
@@ -81,17 +80,17 @@ int buf_puts(struct buf *b, const char *s)
 	return buf_put(b, s, strlen(s));
 }
 
-int buf_printf(struct buf *b, const char *fmt, ...)
+int buf_vprintf(struct buf *b, const char *fmt, va_list args)
 {
-	va_list ap;
+	va_list again;
 	uint8_t *p;
 	int n;
 
 	if (b->error)
 		return b->error;
-	va_start(ap, fmt);
-	n = vsnprintf(NULL, 0, fmt, ap);
-	va_end(ap);
+	va_copy(again, args);
+	n = vsnprintf(NULL, 0, fmt, again);
+	va_end(again);
 	if (n < 0)
 		return b->error = -EINVAL;
 	if ((size_t)n > b->max - b->len)
@@ -103,11 +102,20 @@ int buf_printf(struct buf *b, const char *fmt, ...)
 	b->max--;
 	if (!p)
 		return b->error;
-	va_start(ap, fmt);
-	vsnprintf((char *)p, (size_t)n + 1, fmt, ap);
-	va_end(ap);
+	vsnprintf((char *)p, (size_t)n + 1, fmt, args);
 	b->len += (size_t)n;
 	return 0;
+}
+
+int buf_printf(struct buf *b, const char *fmt, ...)
+{
+	va_list args;
+	int r;
+
+	va_start(args, fmt);
+	r = buf_vprintf(b, fmt, args);
+	va_end(args);
+	return r;
 }
 
 int buf_put_hex(struct buf *b, const void *data, size_t n)

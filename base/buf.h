@@ -9,6 +9,8 @@
 
 #include "base/util.h"
 
+#include <stdarg.h>
+
 struct buf {
 	uint8_t		*data;
 	size_t		 len, cap, max;
@@ -35,11 +37,13 @@ void buf_clear(struct buf *b);
 uint8_t *buf_reserve(struct buf *b, size_t n);
 
 /*
- * buf_put(b, data, n), buf_puts(b, s), buf_printf(b, ...): append.  Return 0 or the sticky error.
+ * buf_put(b, data, n), buf_puts(b, s), buf_printf(b, ...), buf_vprintf(b, fmt, args): append.  Return 0
+ * or the sticky error.
  */
 int buf_put(struct buf *b, const void *data, size_t n);
 int buf_puts(struct buf *b, const char *s);
 int buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int buf_vprintf(struct buf *b, const char *fmt, va_list args) __attribute__((format(printf, 2, 0)));
 
 /* buf_put_hex(b, data, n): append lower-case hex. */
 int buf_put_hex(struct buf *b, const void *data, size_t n);

@@ -150,6 +150,11 @@ int value_parse(const struct value *v, const char *text, void *into, struct buf 
 		break;
 	case VALUE_INT:
 		r = read_int(text, &n, &end);
+		/* Where a range without an end would not say what is wrong. */
+		if (r == -ERANGE && !*end && n == (n < 0 ? v->least : v->most)) {
+			buf_puts(why, n < 0 ? "is too small" : "is too large");
+			return -EINVAL;
+		}
 		if (*end || n < v->least || n > v->most)
 			r = -EINVAL;
 		break;

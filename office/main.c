@@ -1,6 +1,8 @@
 /* ginnel-office: the office network, from one file. */
 #include "office/verbs.h"
 
+#include "base/log.h"
+
 #include <stdio.h>
 
 bool verb_interface(const struct verb_settings *s)
@@ -12,6 +14,17 @@ bool verb_interface(const struct verb_settings *s)
 		return true;
 	fprintf(stderr, "ginnel-office: %s: an interface's name is of letters, digits, _ and -, a letter first\n", s->interface);
 	return false;
+}
+
+bool verb_on_member(const struct verb_settings *s)
+{
+	char prefix[64];
+
+	if (!verb_interface(s))
+		return false;
+	snprintf(prefix, sizeof(prefix), "ginnel-office(%s)", s->interface);
+	log_open(prefix, LOG_LEVEL_INFO);
+	return true;
 }
 
 static const struct cmd_option desk_options[] = {

@@ -52,50 +52,43 @@ unsigned reader_column(const struct reader *r, const struct token *t)
 	return (unsigned)(t->at - r->start) + 1;
 }
 
-static void complain(struct reader *r, unsigned line, unsigned column, const char *what)
+/* The line's beginning; false: that there is more was said. */
+static bool complain_at(struct reader *r, unsigned line, unsigned column)
 {
-	if (r->n_errors < OFFICE_ERRORS_MAX)
-		buf_printf(r->errors, "%s:%u:%u: %s\n", r->file, line, column, what);
-	else
-		buf_printf(r->errors, "%s:%u:%u: more is wrong: these are the first %d errors\n", r->file, line,
-			column, OFFICE_ERRORS_MAX);
-	r->n_errors++;
-}
-
-/* That there is more was said. */
-static bool is_enough(const struct reader *r)
-{
-	return r->n_errors > OFFICE_ERRORS_MAX;
+	if (r->n_errors > OFFICE_ERRORS_MAX)
+		return false;
+	buf_printf(r->errors, "%s:%u:%u: ", r->file, line, column);
+	if (++r->n_errors <= OFFICE_ERRORS_MAX)
+		return true;
+	buf_printf(r->errors, "more is wrong: these are the first %d errors\n", OFFICE_ERRORS_MAX);
+	return false;
 }
 
 void reader_complain(struct reader *r, unsigned line, unsigned column, const char *fmt, ...)
 {
-	char what[1024];
 	va_list args;
 
-	if (is_enough(r))
+	if (!complain_at(r, line, column))
 		return;
 	va_start(args, fmt);
-	vsnprintf(what, sizeof(what), fmt, args);
+	buf_vprintf(r->errors, fmt, args);
 	va_end(args);
-	complain(r, line, column, what);
+	buf_puts(r->errors, "\n");
 }
 
 void reader_refuse(struct reader *r, const char *word, const struct token *t, const char *fmt, ...)
 {
-	cleanup(buf_done) struct buf said = buf_of_max(2048);
-	char what[1024];
 	va_list args;
 
-	if (is_enough(r))
+	if (!complain_at(r, r->line, reader_column(r, t)))
 		return;
+	buf_printf(r->errors, "%s: \"", word);
+	buf_put_printable(r->errors, t->at, min(t->len, (size_t)SHOWN));
+	buf_printf(r->errors, "%s\" ", t->len > SHOWN ? "..." : "");
 	va_start(args, fmt);
-	vsnprintf(what, sizeof(what), fmt, args);
+	buf_vprintf(r->errors, fmt, args);
 	va_end(args);
-	buf_printf(&said, "%s: \"", word);
-	buf_put_printable(&said, t->at, min(t->len, (size_t)SHOWN));
-	buf_printf(&said, "%s\" %s", t->len > SHOWN ? "..." : "", what);
-	complain(r, r->line, reader_column(r, t), buf_str(&said));
+	buf_puts(r->errors, "\n");
 }
 
 bool reader_may_suggest(const struct reader *r)

@@ -1,6 +1,7 @@
 #include "office/status.h"
 
 #include "base/json.h"
+#include "base/table.h"
 #include "stats/text.h"
 
 #include <arpa/inet.h>
@@ -39,34 +40,30 @@ static void put_address(const struct prefix *p, char ret[INET_ADDRSTRLEN])
 
 /* ---- for people ---- */
 
-#define COLUMNS 8
-
-struct row {
-	char	cell[COLUMNS][96];
-};
-
-static void fill_row(const struct status *s, const struct plan_peer *peer, struct row *ret)
+static void fill_row(const void *of, size_t row, char cell[][TABLE_CELL_MAX])
 {
+	const struct status *s = of;
+	const struct plan_peer *peer = &s->plan->peers[row];
 	const struct running_peer *r = running_of(s, peer);
 	char text[32];
 
-	snprintf(ret->cell[0], sizeof(ret->cell[0]), "%s%s", peer->member->name,
+	snprintf(cell[0], TABLE_CELL_MAX, "%s%s", peer->member->name,
 		peer->next ? " next" : "");
-	snprintf(ret->cell[1], sizeof(ret->cell[1]), "%s", enum_name(&member_kind_enum, peer->member->kind));
-	put_address(&peer->member->address, ret->cell[2]);
-	snprintf(ret->cell[3], sizeof(ret->cell[3]), "%s", r && r->endpoint[0] ? r->endpoint : "-");
-	snprintf(ret->cell[4], sizeof(ret->cell[4]), "-");
-	snprintf(ret->cell[5], sizeof(ret->cell[5]), "-");
-	snprintf(ret->cell[6], sizeof(ret->cell[6]), "-");
+	snprintf(cell[1], TABLE_CELL_MAX, "%s", enum_name(&member_kind_enum, peer->member->kind));
+	put_address(&peer->member->address, cell[2]);
+	snprintf(cell[3], TABLE_CELL_MAX, "%s", r && r->endpoint[0] ? r->endpoint : "-");
+	snprintf(cell[4], TABLE_CELL_MAX, "-");
+	snprintf(cell[5], TABLE_CELL_MAX, "-");
+	snprintf(cell[6], TABLE_CELL_MAX, "-");
 	if (r && r->handshake_s) {
 		text_age(age_of(s, r) * 1000000000u, text);
-		snprintf(ret->cell[4], sizeof(ret->cell[4]), "%s ago", text);
+		snprintf(cell[4], TABLE_CELL_MAX, "%s ago", text);
 	}
 	if (r) {
-		text_bytes(r->rx_bytes, ret->cell[5]);
-		text_bytes(r->tx_bytes, ret->cell[6]);
+		text_bytes(r->rx_bytes, cell[5]);
+		text_bytes(r->tx_bytes, cell[6]);
 	}
-	snprintf(ret->cell[7], sizeof(ret->cell[7]), "%s", enum_name(&peer_state_enum, status_of(s, peer)));
+	snprintf(cell[7], TABLE_CELL_MAX, "%s", enum_name(&peer_state_enum, status_of(s, peer)));
 }
 
 static void put_self(const struct status *s, struct buf *ret)
@@ -86,28 +83,11 @@ static void put_self(const struct status *s, struct buf *ret)
 
 void status_words(const struct status *s, struct buf *ret)
 {
-	static const struct row head = {{"name", "kind", "address", "at", "handshake", "received", "sent", "state"}};
-	int widths[COLUMNS];
-	struct row row = head;
+	static const char *const heads[] = {"name", "kind", "address", "at", "handshake", "received", "sent", "state"};
+	const struct table table = {"", "llllrrrl", heads, s->plan->n_peers, fill_row, s};
 
 	put_self(s, ret);
-	for (unsigned c = 0; c < COLUMNS; c++)
-		widths[c] = (int)strlen(head.cell[c]);
-	for (size_t i = 0; i < s->plan->n_peers; i++) {
-		struct row r = {{""}};
-
-		fill_row(s, &s->plan->peers[i], &r);
-		for (unsigned c = 0; c < COLUMNS; c++)
-			widths[c] = max(widths[c], (int)strlen(r.cell[c]));
-	}
-	for (size_t i = 0; i <= s->plan->n_peers; i++) {
-		for (unsigned c = 0; c + 1 < COLUMNS; c++)
-			/* Words to the left, amounts to the right. */
-			buf_printf(ret, "%*s  ", c < 4 ? -widths[c] : widths[c], row.cell[c]);
-		buf_printf(ret, "%s\n", row.cell[COLUMNS - 1]);
-		if (i < s->plan->n_peers)
-			fill_row(s, &s->plan->peers[i], &row);
-	}
+	table_put(&table, ret);
 }
 
 /* ---- JSON ---- */

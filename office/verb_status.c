@@ -72,13 +72,10 @@ int verb_status(const struct cmd_call *call, void *into)
 	cleanup(plan_freep) struct plan *p = NULL;
 	struct timespec pause = {.tv_sec = s->watch_s};
 	bool clear = s->watch_s && !s->json && isatty(STDOUT_FILENO);
-	char prefix[64];
 	int status;
 
-	if (!verb_interface(s))
+	if (!verb_on_member(s))
 		return 1;
-	snprintf(prefix, sizeof(prefix), "ginnel-office(%s)", s->interface);
-	log_open(prefix, LOG_LEVEL_INFO);
 	if (load(s->interface, &o, &p) < 0)
 		return 1;
 	for (;;) {

@@ -20,6 +20,9 @@ struct verb_settings {
 /* verb_interface(s): whether the name can be that of an interface, a table and files; said if not. */
 bool verb_interface(const struct verb_settings *s);
 
+/* verb_on_member(s): the same, of a verb that works on a member and says in the log whose interface it is about. */
+bool verb_on_member(const struct verb_settings *s);
+
 /* verb_name(name): as the grammar has names; the administrator's side looks more closely.  Said if
  * not. */
 bool verb_name(const char *name);

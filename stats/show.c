@@ -1,6 +1,7 @@
 #include "stats/show.h"
 
 #include "base/json.h"
+#include "base/table.h"
 #include "stats/text.h"
 
 #include <stdio.h>
@@ -8,8 +9,6 @@
 #define BOLD "\033[1m"
 #define YELLOW "\033[33m"
 #define PLAIN "\033[0m"
-#define COLUMNS 8
-#define NO_RATES 6 /* so many of them when there is nothing to compare with */
 
 static uint64_t since(const struct stats *s, uint64_t real_ns)
 {
@@ -91,62 +90,44 @@ static void put_counts(const char *title, const struct stats_count *counts, size
 	buf_puts(ret, any ? "\n" : "");
 }
 
-struct row {
-	char	cell[COLUMNS][80];
+struct showing {
+	const struct stats	*now, *before;
 };
 
-static void fill_row(
-	const struct stats *s, const struct stats *before, size_t i, struct row *ret)
+static void fill_row(const void *of, size_t row, char cell[][TABLE_CELL_MAX])
 {
-	const struct stats_peer *p = &s->peers[i], *old = peer_before(before, i, p);
+	const struct showing *showing = of;
+	const struct stats *s = showing->now, *before = showing->before;
+	const struct stats_peer *p = &s->peers[row], *old = peer_before(before, row, p);
 	char text[32];
 
-	text_key_short(p->public_key, ret->cell[0]);
-	snprintf(ret->cell[1], 80, "%s", p->endpoint[0] ? p->endpoint : "-");
+	text_key_short(p->public_key, cell[0]);
+	snprintf(cell[1], TABLE_CELL_MAX, "%s", p->endpoint[0] ? p->endpoint : "-");
 	if (p->handshake_ns) {
 		text_age(since(s, p->handshake_ns), text);
-		snprintf(ret->cell[2], 80, "%s ago", text);
+		snprintf(cell[2], TABLE_CELL_MAX, "%s ago", text);
 	} else {
-		snprintf(ret->cell[2], 80, "never");
+		snprintf(cell[2], TABLE_CELL_MAX, "never");
 	}
-	text_bytes(p->rx_bytes, ret->cell[3]);
-	text_bytes(p->tx_bytes, ret->cell[4]);
-	snprintf(ret->cell[5], 80, "%llu", (unsigned long long)p->allowed_ips);
+	text_bytes(p->rx_bytes, cell[3]);
+	text_bytes(p->tx_bytes, cell[4]);
+	snprintf(cell[5], TABLE_CELL_MAX, "%llu", (unsigned long long)p->allowed_ips);
 	if (!before)
 		return;
 	text_bytes(rate(s, before, p->rx_bytes, old ? old->rx_bytes : 0), text);
-	snprintf(ret->cell[6], 80, "%s/s", text);
+	snprintf(cell[6], TABLE_CELL_MAX, "%s/s", text);
 	text_bytes(rate(s, before, p->tx_bytes, old ? old->tx_bytes : 0), text);
-	snprintf(ret->cell[7], 80, "%s/s", text);
+	snprintf(cell[7], TABLE_CELL_MAX, "%s/s", text);
 }
 
 static void put_peers(const struct stats *s, const struct stats *before, struct buf *ret)
 {
-	struct row row = {
-		{"peer", "endpoint", "handshake", "received", "sent", "allowed", "receives",
-			"sends"}};
-	unsigned columns = before ? COLUMNS : NO_RATES;
-	int widths[COLUMNS];
+	static const char *const heads[] = {"peer", "endpoint", "handshake", "received", "sent", "allowed", "receives", "sends"};
+	const struct showing showing = {s, before};
+	const struct table table = {"  ", before ? "llrrrrrr" : "llrrrr", heads, s->n_peers, fill_row, &showing};
 
-	if (!s->n_peers)
-		return;
-	for (unsigned c = 0; c < columns; c++)
-		widths[c] = (int)strlen(row.cell[c]);
-	for (size_t i = 0; i < s->n_peers; i++) {
-		struct row r = {0};
-
-		fill_row(s, before, i, &r);
-		for (unsigned c = 0; c < columns; c++)
-			widths[c] = max(widths[c], (int)strlen(r.cell[c]));
-	}
-	for (size_t i = 0; i <= s->n_peers; i++) {
-		for (unsigned c = 0; c < columns; c++)
-			/* Words to the left, amounts to the right. */
-			buf_printf(ret, "  %*s", c < 2 ? -widths[c] : widths[c], row.cell[c]);
-		buf_puts(ret, "\n");
-		if (i < s->n_peers)
-			fill_row(s, before, i, &row);
-	}
+	if (s->n_peers)
+		table_put(&table, ret);
 }
 
 void show_stats(

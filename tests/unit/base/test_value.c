@@ -66,7 +66,10 @@ static void numbers(void)
 	CHECK_STR(through(&mark, "0XDEADBEEF"), "3735928559");
 	CHECK_STR(through(&wide, "-9223372036854775808"), "-9223372036854775808");
 	CHECK_STR(through(&wide, "9223372036854775807"), "9223372036854775807");
-	CHECK_STR(through(&wide, "9223372036854775808"), "!must be a whole number");
+	CHECK_STR(through(&wide, "9223372036854775808"), "!is too large");
+	CHECK_STR(through(&wide, "-0x8000000000000001"), "!is too small");
+	CHECK_STR(through(&wide, "99999999999999999999x"), "!must be a whole number");
+	CHECK_STR(through(&port, "99999999999999999999"), "!must be 0..65535");
 	CHECK_STR(through(&wide, "010"), "10"); /* not octal */
 }
 
