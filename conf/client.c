@@ -1,5 +1,7 @@
 #include "conf/client.h"
 
+#include "conf/kernel.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -81,6 +83,11 @@ static int ask(const char *name, const uint8_t *request, size_t len, struct buf 
 	cleanup(close_fd) int fd = -1;
 	int r = reach(name, &fd);
 
+	if (r == -ENOENT || r == -ECONNREFUSED) {
+		int r_kernel = kernel_ask(name, request, len, answer);
+
+		return r_kernel == -ENODEV ? r : r_kernel;
+	}
 	if (r == 0)
 		r = send_all(fd, request, len);
 	return r < 0 ? r : receive(fd, answer);

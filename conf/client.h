@@ -1,5 +1,6 @@
 /*
- * conf/client.h - asks a daemon through its configuration socket.
+ * conf/client.h - asks a daemon through its configuration socket; where none serves the name, the
+ * kernel's WireGuard, if the interface is its.
  */
 #pragma once
 
@@ -11,7 +12,7 @@ void client_path(const char *name, char ret[CLIENT_PATH_MAX]);
 
 /*
  * client_get(name, ret): what the daemon says of itself.  As running_read(); -ENOENT, -ECONNREFUSED:
- * no daemon serves that name; -ETIMEDOUT: it does not answer.
+ * nobody serves that name; -ETIMEDOUT: it does not answer.
  */
 int client_get(const char *name, struct running **ret);
 

@@ -116,6 +116,54 @@ unsigned net_index(const struct net *n)
 	return n->ifindex;
 }
 
+int net_add_link(struct net *n, const char *kind, const char *name)
+{
+	char message[MESSAGE_MAX];
+	struct nlmsghdr *nlh = (void *)message;
+	struct nlattr *info;
+
+	begin(n, message, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifinfomsg));
+	mnl_attr_put_strz(nlh, IFLA_IFNAME, name);
+	info = mnl_attr_nest_start(nlh, IFLA_LINKINFO);
+	mnl_attr_put_str(nlh, IFLA_INFO_KIND, kind);
+	mnl_attr_nest_end(nlh, info);
+	return tell(n, message);
+}
+
+struct kind_search {
+	const char	*kind;
+	bool		 found;
+};
+
+static int see_kind(const struct nlmsghdr *nlh, void *arg)
+{
+	struct kind_search *s = arg;
+	const struct nlattr *attr, *info;
+
+	mnl_attr_for_each(attr, nlh, sizeof(struct ifinfomsg))
+	{
+		if (mnl_attr_get_type(attr) != IFLA_LINKINFO)
+			continue;
+		mnl_attr_for_each_nested(info, attr)
+			if (mnl_attr_get_type(info) == IFLA_INFO_KIND && !mnl_attr_validate(info, MNL_TYPE_NUL_STRING))
+				s->found = !strcmp(mnl_attr_get_str(info), s->kind);
+	}
+	return MNL_CB_OK;
+}
+
+int net_check_kind(struct net *n, const char *kind)
+{
+	struct kind_search s = {.kind = kind};
+	char message[MESSAGE_MAX];
+	struct ifinfomsg *info = begin(n, message, RTM_GETLINK, 0, sizeof(*info));
+	int r;
+
+	info->ifi_index = (int)n->ifindex;
+	((struct nlmsghdr *)(void *)message)->nlmsg_flags |= NLM_F_ACK;
+	r = exchange(n, message, see_kind, &s);
+	return r < 0 ? r : s.found ? 0 : -ENODEV;
+}
+
 int net_remove_link(struct net *n)
 {
 	char message[MESSAGE_MAX];

@@ -49,6 +49,14 @@ int net_gateway_of(struct net *n, unsigned ifindex, int family, struct prefix *r
 /* net_index(n): of the interface that was opened. */
 unsigned net_index(const struct net *n);
 
+#define NET_KIND_WIREGUARD "wireguard"
+
+/* net_add_link(n, kind, name): a new link.  -EEXIST; -EOPNOTSUPP: the kernel has no such kind; other negative errno. */
+int net_add_link(struct net *n, const char *kind, const char *name);
+
+/* net_check_kind(n, kind): -ENODEV: the link is of another kind, or gone; other negative errno. */
+int net_check_kind(struct net *n, const char *kind);
+
 /* net_remove_link(n): with it go its addresses and routes, and a daemon that made it. */
 int net_remove_link(struct net *n);
 
