@@ -47,11 +47,5 @@ const struct member *bundle_self(const struct office *o)
 		log_error("the bundle is for %s, which is no hub, node or person in it", o->self);
 		return NULL;
 	}
-	if (m->engine == ENGINE_KERNEL) {
-		log_error("%s has engine kernel, which ginnel up cannot configure yet: take the words out of its line, or use "
-			  "ginnel export %s wg-quick",
-			m->name, m->name);
-		return NULL;
-	}
 	return m;
 }

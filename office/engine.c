@@ -21,6 +21,37 @@ static bool is_nobody(int r)
 	return r == -ENOENT || r == -ECONNREFUSED;
 }
 
+/* ---- end ---- */
+
+static int wait_until_gone(const char *interface)
+{
+	const struct timespec step = {.tv_nsec = STOP_STEP_MS * 1000000L};
+
+	for (unsigned i = 0; i < STOP_STEPS; i++) {
+		cleanup(running_freep) struct running *running = NULL;
+
+		if (is_nobody(client_get(interface, &running)))
+			return 0;
+		nanosleep(&step, NULL);
+	}
+	log_error("the daemon of %s does not end", interface);
+	return -ETIMEDOUT;
+}
+
+static int end(const char *interface)
+{
+	cleanup(net_closep) struct net *n = NULL;
+	int r = net_open(interface, &n);
+
+	if (r == 0)
+		r = net_remove_link(n);
+	if (r < 0 && r != -ENODEV) {
+		log_error("cannot remove the interface %s: %s", interface, strerror(-r));
+		return r;
+	}
+	return wait_until_gone(interface);
+}
+
 /* ---- start ---- */
 
 /*
@@ -52,10 +83,27 @@ static int launch(const char *interface, int lock_fd)
 	return r > 0 ? -ECHILD : r;
 }
 
-static int start(const char *interface, int lock_fd, struct made *m)
+static int make_kernel_link(const char *interface)
+{
+	cleanup(net_closep) struct net *n = NULL;
+	int r = net_open(NULL, &n);
+
+	if (r == 0)
+		r = net_add_link(n, NET_KIND_WIREGUARD, interface);
+	if (r == -EOPNOTSUPP)
+		log_error("this kernel has no WireGuard, nor a module of it: say engine ginnel in the member's line, and give "
+			  "ginnel up what ginnel export prints then");
+	else if (r < 0)
+		log_error("cannot make the interface %s of the kernel's WireGuard: %s", interface, strerror(-r));
+	else
+		log_info("made %s, of the kernel's WireGuard", interface);
+	return r;
+}
+
+static int start(const char *interface, enum engine engine, int lock_fd, struct made *m)
 {
 	unsigned there = if_nametoindex(interface);
-	int r;
+	int r = 0, r_saved;
 
 	if (there && !(m->link && m->ifindex == there)) {
 		log_error("there is an interface %s already, and no daemon serves it: take it away, or say "
@@ -63,27 +111,66 @@ static int start(const char *interface, int lock_fd, struct made *m)
 			interface);
 		return -EEXIST;
 	}
+	if (there && engine == ENGINE_KERNEL)
+		r = end(interface);
 	m->link = true;
 	m->ifindex = 0;
-	r = made_save(m);
 	if (r == 0)
-		r = launch(interface, lock_fd);
+		r = made_save(m);
 	if (r < 0)
 		return r;
-	m->ifindex = if_nametoindex(interface);
-	return made_save(m);
+	if (engine == ENGINE_KERNEL) {
+		r = make_kernel_link(interface);
+		m->link = r == 0;
+	} else {
+		r = launch(interface, lock_fd);
+		if (r < 0)
+			return r;
+	}
+	m->ifindex = m->link ? if_nametoindex(interface) : 0;
+	r_saved = made_save(m);
+	return r < 0 ? r : r_saved;
 }
 
-int engine_start(const char *interface, const uint8_t key[KEY_LEN], int lock_fd, struct made *m)
+static bool is_ours(const char *interface, const struct made *m)
+{
+	return m->link && m->ifindex == if_nametoindex(interface);
+}
+
+static bool is_kernels(const char *interface)
+{
+	cleanup(net_closep) struct net *n = NULL;
+
+	return net_open(interface, &n) == 0 && net_check_kind(n, NET_KIND_WIREGUARD) == 0;
+}
+
+/* What was made for the other engine makes room, and peers are found again where they were. */
+static int change_engine(const char *interface, enum engine engine, int lock_fd, struct made *m)
+{
+	int r;
+
+	if (!is_ours(interface, m)) {
+		log_error(engine == ENGINE_KERNEL
+				? "a daemon serves %s, and engine kernel is asked for: end it, or say engine ginnel"
+				: "%s is an interface of the kernel's WireGuard: take it away, or say engine kernel",
+			interface);
+		return -EBUSY;
+	}
+	engine_remember(interface);
+	r = end(interface);
+	return r < 0 ? r : start(interface, engine, lock_fd, m);
+}
+
+int engine_start(const char *interface, enum engine engine, const uint8_t key[KEY_LEN], int lock_fd, struct made *m)
 {
 	static const uint8_t none[KEY_LEN];
 	cleanup(running_freep) struct running *running = NULL;
 	int r = client_get(interface, &running);
 
 	if (is_nobody(r))
-		return start(interface, lock_fd, m);
+		return start(interface, engine, lock_fd, m);
 	if (r < 0) {
-		log_error("the daemon that serves %s does not answer: %s", interface, strerror(-r));
+		log_error("%s is served, but cannot be asked: %s", interface, strerror(-r));
 		return r;
 	}
 	/* Killed between the start and the note of it. */
@@ -91,13 +178,16 @@ int engine_start(const char *interface, const uint8_t key[KEY_LEN], int lock_fd,
 		m->ifindex = if_nametoindex(interface);
 		r = made_save(m);
 	}
-	if (r == 0 && memcmp(running->private_key, none, KEY_LEN) != 0 &&
-		memcmp(running->private_key, key, KEY_LEN) != 0 &&
-		!(m->link && m->ifindex == if_nametoindex(interface))) {
+	if (r < 0)
+		return r;
+	if (is_kernels(interface) != (engine == ENGINE_KERNEL))
+		return change_engine(interface, engine, lock_fd, m);
+	if (memcmp(running->private_key, none, KEY_LEN) != 0 && memcmp(running->private_key, key, KEY_LEN) != 0 &&
+		!is_ours(interface, m)) {
 		log_error("%s is another tunnel, with a key of its own: say --interface=NAME", interface);
 		return -EBUSY;
 	}
-	return r;
+	return 0;
 }
 
 /* ---- peers ---- */
@@ -248,35 +338,6 @@ void engine_remember(const char *interface)
 }
 
 /* ---- stop ---- */
-
-static int wait_until_gone(const char *interface)
-{
-	const struct timespec step = {.tv_nsec = STOP_STEP_MS * 1000000L};
-
-	for (unsigned i = 0; i < STOP_STEPS; i++) {
-		cleanup(running_freep) struct running *running = NULL;
-
-		if (is_nobody(client_get(interface, &running)))
-			return 0;
-		nanosleep(&step, NULL);
-	}
-	log_error("the daemon of %s does not end", interface);
-	return -ETIMEDOUT;
-}
-
-static int end(const char *interface)
-{
-	cleanup(net_closep) struct net *n = NULL;
-	int r = net_open(interface, &n);
-
-	if (r == 0)
-		r = net_remove_link(n);
-	if (r < 0 && r != -ENODEV) {
-		log_error("cannot remove the interface %s: %s", interface, strerror(-r));
-		return r;
-	}
-	return wait_until_gone(interface);
-}
 
 static void put_private_key(const uint8_t key[KEY_LEN], struct buf *request)
 {

@@ -1,5 +1,6 @@
 /*
- * office/engine.h - the daemon that carries a member's tunnel: started, told its peers, ended.
+ * office/engine.h - what carries a member's tunnel, ginnel-wg or the kernel's WireGuard: started, told its
+ * peers, ended.
  *
  * What fails is told in the log.
  */
@@ -13,11 +14,13 @@
 #define ENGINE_STATE_DIR "/var/lib/ginnel"
 
 /*
- * engine_start(interface, key, lock_fd, m): see to it that a daemon serves the interface: one that runs
- * already, unless it has another key, or else a new ginnel-wg of the directory of this program, which
- * is noted in ${m}.  Until it serves, ${lock_fd} is held, also if we are killed.  0 or negative errno.
+ * engine_start(interface, engine, key, lock_fd, m): see to it that the interface is served: by who does
+ * already, if that is of the kind of ${engine} and has no other key, or else by a new ginnel-wg of the
+ * directory of this program, or a new interface of the kernel's.  That is noted in ${m}, and makes room
+ * for one of the other kind.  Until a daemon serves, ${lock_fd} is held, also if we are killed.
+ * 0 or negative errno.
  */
-int engine_start(const char *interface, const uint8_t key[KEY_LEN], int lock_fd, struct made *m);
+int engine_start(const char *interface, enum engine engine, const uint8_t key[KEY_LEN], int lock_fd, struct made *m);
 
 /*
  * engine_configure(p, interface, key): tell it what differs from the plan.  For a peer that has no
@@ -35,7 +38,7 @@ int engine_set_key(const char *interface, const uint8_t key[KEY_LEN]);
 void engine_remember(const char *interface);
 
 /*
- * engine_stop(interface, m): end the daemon if engine_start() started it, and wait until it is gone;
+ * engine_stop(interface, m): end what engine_start() started, and wait until it is gone;
  * otherwise take its peers and its key.
  */
 int engine_stop(const char *interface, const struct made *m);

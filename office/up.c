@@ -135,12 +135,15 @@ static int set_kernel(const struct plan *p, const char *interface, struct made *
 {
 	cleanup(net_closep) struct net *n = NULL;
 	struct lan lan = {.device = ""};
-	int result = 0, r = net_open(interface, &n);
+	int result = 0, r_early = 0, r = net_open(interface, &n);
 
 	if (r < 0) {
 		log_error("cannot reach the interface %s: %s", interface, strerror(-r));
 		return r;
 	}
+	/* Before it goes up: the kernel's WireGuard sets this then, and nobody would take it back. */
+	if (p->self->engine == ENGINE_KERNEL)
+		r_early = set(m, "all", "send_redirects", "0");
 	r = set_link(p, interface, n);
 	if (r < 0)
 		return r;
@@ -153,6 +156,7 @@ static int set_kernel(const struct plan *p, const char *interface, struct made *
 	result = result ? result : r;
 	r = set_routes(p, interface, n, &lan);
 	result = result ? result : r;
+	result = result ? result : r_early;
 	r = set_rule(n, interface, p->gateway_back && lan.gateway.family);
 	return result ? result : r;
 }
@@ -166,7 +170,7 @@ int up(const struct plan *p, const char *interface, const uint8_t key[KEY_LEN])
 	if (r == 0)
 		r = load(interface, &m);
 	if (r == 0)
-		r = engine_start(interface, key, locked, &m);
+		r = engine_start(interface, p->self->engine, key, locked, &m);
 	if (r < 0)
 		return r;
 	/* Before anything can come through: a flow keeps the source that it began with. */

@@ -41,7 +41,7 @@ guest_boot()
 	local ns=$1 dev=$2 cpus=${3:-1} dir=/run/lab/guest.$((++guest_boots)) said
 
 	mkdir "$dir" && mkfifo "$dir/port.in" "$dir/port.out" || return
-	ip netns exec "$ns" qemu-system-x86_64 -accel tcg -cpu "$GUEST_CPU" -smp "$cpus" -m 640 -no-reboot \
+	ip netns exec "$ns" qemu-system-x86_64 -accel tcg -cpu "$GUEST_CPU" -smp "$cpus" -m 768 -no-reboot \
 		-nodefaults -no-user-config -display none -sandbox on,obsolete=deny,spawn=deny,resourcecontrol=deny \
 		-kernel "$guest_dir/vmlinuz" -initrd "$guest_dir/image" \
 		-append "console=ttyS0 quiet panic=-1 rdinit=/lib/systemd/systemd net.ifnames=0 mitigations=off no_timer_check" \
