@@ -21,6 +21,23 @@ int export_wg_quick(const struct plan *p, const char *interface, struct buf *ret
  */
 void export_phone(const struct plan *p, const uint8_t key[KEY_LEN], struct buf *ret);
 
+/*
+ * export_managed(p, why): whether network managers can do what the member needs: 0; -EINVAL with a sentence
+ * in ${why}.  export_put_besides(): what they do not do for who passes packets on, as comments.
+ */
+int export_managed(const struct plan *p, struct buf *why);
+void export_put_besides(const struct plan *p, const char *interface, struct buf *ret);
+
+/*
+ * export_networkd_netdev(p, interface, ret, why), export_networkd_network(p, interface, ret): for
+ * systemd-networkd, from version 250 on.  As export_wg_quick().
+ */
+int export_networkd_netdev(const struct plan *p, const char *interface, struct buf *ret, struct buf *why);
+int export_networkd_network(const struct plan *p, const char *interface, struct buf *ret);
+
+/* export_nm(p, interface, ret, why): a keyfile for NetworkManager, without its private key.  As export_wg_quick(). */
+int export_nm(const struct plan *p, const char *interface, struct buf *ret, struct buf *why);
+
 /* export_hosts(o, ret): every member's address and name, as hosts(5) has them. */
 void export_hosts(const struct office *o, struct buf *ret);
 

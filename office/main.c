@@ -65,6 +65,8 @@ static const struct cmd_option export_options[] = {
 		.help = "the office's file, beside which its lock is"},
 	{"interface", .metavar = "NAME", .value = VALUE_TEXT_AT(verb_settings, interface, 1, VERB_INTERFACE),
 		.help = "the tunnel's interface, after which files are called too"},
+	{"into", .metavar = "DIR", .value = VALUE_TEXT_AT(verb_settings, into, 0, ""),
+		.help = "write the files of networkd or nm into this directory"},
 };
 
 static const struct cmd_option qr_options[] = {

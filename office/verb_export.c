@@ -5,6 +5,7 @@
 #include "office/load.h"
 #include "office/ruleset.h"
 #include "office/settle.h"
+#include "office/store.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -31,7 +32,7 @@ static const struct member *find(const struct office *o, const char *name)
 }
 
 /* Who has no key is left out of others' parts, and must have one for its own. */
-static bool has_keys(const struct office *o, const struct member *self)
+static bool has_keys(const struct office *o, const struct member *self, bool app)
 {
 	for (const struct member *m = o->members; m < o->members + o->n_members; m++) {
 		bool met = self->kind == MEMBER_HUB ? m->kind != MEMBER_HOST : m->kind == MEMBER_HUB;
@@ -42,6 +43,11 @@ static bool has_keys(const struct office *o, const struct member *self)
 	}
 	if (self->has_key)
 		return true;
+	if (app) {
+		fprintf(stderr, "ginnel-office: %s has no key yet: make an empty tunnel in the application there, and give its public "
+			"key, as in: ginnel accept %s key KEY\n", self->name, self->name);
+		return false;
+	}
 	fprintf(stderr,
 		"ginnel-office: %s has no key yet: run \"ginnel key %s\" there, and give what it prints to \"ginnel accept\"%s%s\n",
 		self->name, self->name, self->phone ? "; or run here \"ginnel qr\" " : "", self->phone ? self->name : "");
@@ -62,6 +68,69 @@ static int put_wg_quick(const struct call *c)
 	int r = plan_make(c->o, c->m, &p);
 
 	return r < 0 ? r : export_wg_quick(p, c->s->interface, c->out, c->why);
+}
+
+/* A file of several, behind its name, or in the directory that is asked for. */
+static int put_file(const struct call *c, const char *ending, mode_t mode, const struct buf *text)
+{
+	char path[PATH_MAX];
+	int r = text->error;
+
+	if (r < 0)
+		return r;
+	if (!c->s->into[0]) {
+		buf_printf(c->out, "# ---- %s.%s ----\n", c->s->interface, ending);
+		return buf_put(c->out, text->data, text->len);
+	}
+	if (snprintf(path, sizeof(path), "%s/%s.%s", c->s->into, c->s->interface, ending) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	r = store_write(path, mode, text);
+	if (r < 0)
+		buf_printf(c->why, "cannot write %s: %s", path, strerror(-r));
+	return min(r, 0);
+}
+
+static int put_networkd(const struct call *c)
+{
+	cleanup(buf_done) struct buf netdev = buf_of_max(OUTPUT_MAX), network = buf_of_max(OUTPUT_MAX);
+	cleanup(plan_freep) struct plan *p = NULL;
+	int r = plan_make(c->o, c->m, &p);
+
+	if (r == 0)
+		r = export_networkd_netdev(p, c->s->interface, &netdev, c->why);
+	if (r == 0)
+		r = export_networkd_network(p, c->s->interface, &network);
+	if (r == 0)
+		r = put_file(c, "netdev", 0644, &netdev);
+	return r < 0 ? r : put_file(c, "network", 0644, &network);
+}
+
+static int put_nm(const struct call *c)
+{
+	cleanup(buf_done) struct buf text = buf_of_max(OUTPUT_MAX);
+	cleanup(plan_freep) struct plan *p = NULL;
+	int r = plan_make(c->o, c->m, &p);
+
+	if (r == 0)
+		r = export_nm(p, c->s->interface, &text, c->why);
+	return r < 0 ? r : put_file(c, "nmconnection", 0600, &text);
+}
+
+/* Applications set routes by themselves, and nothing else: no metric, no filters. */
+static int put_app(const struct call *c)
+{
+	cleanup(plan_freep) struct plan *p = NULL;
+	int r;
+
+	if (c->m->kind != MEMBER_PERSON) {
+		buf_printf(c->why, "%s passes packets on, which these applications do not: take another form, or ginnel up there",
+			c->m->name);
+		return -EINVAL;
+	}
+	r = plan_make(c->o, c->m, &p);
+	if (r == 0)
+		export_phone(p, NULL, c->out);
+	return r;
 }
 
 static int put_nft(const struct call *c)
@@ -99,9 +168,13 @@ static const struct form {
 	const char	*name;
 	int		(*put)(const struct call *c);
 	bool		 needs_keys;
+	bool		 is_files;	/* which can be written into a directory */
 } forms[] = {
 	{"bundle", put_bundle, true},
 	{"wg-quick", put_wg_quick, true},
+	{"networkd", put_networkd, true, true},
+	{"nm", put_nm, true, true},
+	{"app", put_app, true},
 	{"nft", put_nft},
 	{"hosts", put_hosts},
 	{GATEWAY, put_gateway},
@@ -126,7 +199,7 @@ static const struct form *find_form(const char *name)
 
 int verb_export_words(struct buf *ret)
 {
-	buf_puts(ret, "bundle wg-quick nft hosts");
+	buf_puts(ret, "bundle wg-quick networkd nm app nft hosts");
 	enum_each(&gateway_enum, m)
 		buf_printf(ret, " " GATEWAY "%s", m->name);
 	return ret->error;
@@ -140,13 +213,18 @@ int verb_export(const struct cmd_call *call, void *into)
 	struct call c = {.s = into, .out = &out, .why = &why};
 	int r;
 
+	if (form && c.s->into[0] && !form->is_files) {
+		fprintf(stderr, "ginnel-office: the form %s is one text: send the output where you want it, without --into\n",
+			form->name);
+		return 1;
+	}
 	if (!form || !verb_interface(c.s) || load_office(c.s->file, &o) < 0)
 		return 1;
 	c.o = o;
 	c.m = find(o, call->operands[0]);
 	c.kind = call->n_operands > 1 ? strchrnul(call->operands[1], '=') : "";
 	c.kind += *c.kind != '\0';
-	if (!c.m || (form->needs_keys && !has_keys(o, c.m)))
+	if (!c.m || (form->needs_keys && !has_keys(o, c.m, form->put == put_app)))
 		return 1;
 	r = form->put(&c);
 	r = r ? r : out.error;

@@ -13,6 +13,7 @@
 struct verb_settings {
 	char	file[PATH_MAX];
 	char	interface[IFNAMSIZ];
+	char	into[PATH_MAX];	/* export: "": standard output */
 	bool	json, dot, svg, probe, text, new_key;
 	uint32_t watch_s;	/* 0: once */
 };

@@ -22,6 +22,12 @@ def main():
     ok(status == 1 and "there is no member aa" in out, "who is no member is told [export-wrong]", out)
     status, out = office("export", "--file=" + FILE, "b")
     ok(status == 1 and "is a host" in out, "a plain host gets nothing [export-wrong]", out)
+    with open(FILE, "a") as f:
+        f.write("g person\n")
+    status, out = office("export", "--file=" + FILE, "g", "app")
+    ok(status == 1 and "make an empty tunnel" in out and "accept g key KEY" in out, "where the key of an application comes from is told [export-wrong]", out)
+    with open(FILE, "w") as f:
+        f.write(NET)
     status, out = office("export", "--file=" + FILE, "a", "wg-quik")
     ok(status == 1 and "did you mean wg-quick?" in out, "a form is found by its neighbour [export-wrong]", out)
 
@@ -59,11 +65,36 @@ def main():
     status, out = quick("c", "down")
     same((status, "7070" in run("c", "ip rule"), "7070" in run("c", "ip route show table all")), (0, False, False), "down takes rule and routes away [export-wg-quick]")
 
+    # --- applications, and managers of networks
+    quick("e", "down")
+    text = desk("export", "e", "app")
+    ok("Post" not in text and "Table" not in text and "private-key" not in text and not re.search(r"(?m)^PrivateKey", text),
+       "the text for applications has neither commands nor a key [export-app]", text)
+    put("e", text.replace("# PrivateKey = the one that is made on this device", "PrivateKey = " + run("e", "cat /etc/ginnel/office.key").strip()))
+    status, out = quick("e", "up")
+    ok(status == 0, "and comes up with the one that was made there [export-app]", out)
+    same((ping("e", "10.70.0.1"), ping("e", "192.168.201.55")), (0, 0), "and reaches the office [export-app]")
+    status, out = office("export", "--file=" + FILE, "a", "app")
+    ok(status == 1 and "passes packets on" in out, "a node is nothing for them [export-wrong]", out)
+    for form in ("networkd", "nm"):
+        status, out = office("export", "--file=" + FILE, "c", form)
+        ok(status == 1 and "goes back through the gateway" in out, "what %s cannot do is said, with what can [export-wrong]" % form, out)
+        text = desk("export", "z", form)
+        ok("net.ipv4.ip_forward=1" in text and "send_redirects" in text and "ginnel export z nft" in text and "51820" in text,
+           "what a hub needs besides %s is said [export-besides]" % form, text)
+    status, out = office("export", "--file=" + FILE, "--into=/run/lab", "a", "hosts")
+    ok(status == 1 and "without --into" in out, "a form of one text goes into no directory [export-wrong]", out)
+    status, out = office("export", "--file=" + FILE, "--into=/run/lab/none/of/it", "a", "networkd")
+    ok(status == 1 and "cannot write /run/lab/none/of/it/office.netdev" in out, "a directory that is not there is named [export-wrong]", out)
+
     # --- a telephone
     quick("e", "down")
     with open(FILE, "w") as f:
         f.write(NET.replace("e person 10.70.0.4", "e person 10.70.0.4 phone"))
     text = desk("export", "e", "wg-quick")
+    for form in ("networkd", "nm"):
+        status, out = office("export", "--file=" + FILE, "e", form)
+        ok(status == 1 and "ginnel qr e" in out, "a telephone has no %s [export-wrong]" % form, out)
     ok("Post" not in text and "Table" not in text and "private-key" not in text, "a telephone's text has no commands [export-phone]", text)
     put("e", text.replace("# PrivateKey = the one that is made on this device", "PrivateKey = " + run("e", "cat /etc/ginnel/office.key").strip()))
     status, out = quick("e", "up")
