@@ -12,9 +12,9 @@ static void put_row(const struct table *t, const int width[], const char *const 
 void table_put(const struct table *t, struct buf *ret)
 {
 	char cell[TABLE_COLUMNS_MAX][TABLE_CELL_MAX];
-	const char *cells[TABLE_COLUMNS_MAX];
+	const char *cells[TABLE_COLUMNS_MAX] = {NULL};
 	const size_t n = strlen(t->columns);
-	int width[TABLE_COLUMNS_MAX];
+	int width[TABLE_COLUMNS_MAX] = {0};
 
 	assert(n && n <= TABLE_COLUMNS_MAX);
 	for (size_t c = 0; c < n; c++) {
