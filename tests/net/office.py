@@ -123,9 +123,9 @@ def bundle(m):
     return desk("export", m)
 
 
-def quick(m, verb):
-    """wg-quick in a host, with the program in the place of the kernel's WireGuard."""
-    return call(m, ["env", "WG_QUICK_USERSPACE_IMPLEMENTATION=" + lab.WG, "bash", "-c", QUICK, "quick", verb, "/run/office.conf"])
+def quick(m, verb, program=lab.WG):
+    """wg-quick in a host, with the program under test or another in the place of the kernel's WireGuard."""
+    return call(m, ["env", "WG_QUICK_USERSPACE_IMPLEMENTATION=" + program, "bash", "-c", QUICK, "quick", verb, "/run/office.conf"])
 
 
 def put(m, text):
