@@ -107,7 +107,7 @@ static int see_flow(const struct nlmsghdr *nlh, void *arg)
 		}
 	}
 	/* Who has zones has flows of others there. */
-	if (!tuple || zone || !is_between(l, from, to) || (status & IPS_SRC_NAT ? true : false) == l->translated)
+	if (!tuple || zone || !is_between(l, from, to) || l->translated == ((status & IPS_SRC_NAT) != 0))
 		return MNL_CB_OK;
 	f.len = mnl_attr_get_payload_len(tuple);
 	if (f.len > sizeof(f.tuple))

@@ -52,6 +52,7 @@ static int learn_path(const char *interface, struct office *o, const uint8_t key
 	struct member *m = (struct member *)office_find(o, o->self);
 	cleanup(plan_freep) struct plan *p = NULL;
 	const struct member *hub = office_hub(o);
+	/* lint-ignore clang-analyzer-core.NullDereference: a bundle was loaded, or nobody comes here */
 	bool measure = !m->mtu && o->mtu > MTU_LEAST && (again || !m->learnt_mtu);
 	int r;
 
