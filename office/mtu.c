@@ -125,14 +125,14 @@ static void take(struct echo *e, const uint8_t *p, size_t len)
 	e->small_came |= get_be16(p + 6) == e->small;
 }
 
-/* Take in what comes; false: nothing came before that time. */
+/* Take in what comes, also what has come while this program could not look; false: nothing before that time. */
 static bool next(struct echo *e, uint64_t until_ns)
 {
 	struct pollfd fd = {.fd = e->fd, .events = POLLIN};
 	uint64_t at = now();
 	ssize_t n;
 
-	if (at >= until_ns || poll(&fd, 1, (int)((until_ns - at) / 1000000 + 1)) <= 0)
+	if (poll(&fd, 1, at < until_ns ? (int)((until_ns - at) / 1000000 + 1) : 0) <= 0)
 		return false;
 	n = recv(e->fd, e->packet, sizeof(e->packet), 0);
 	if (n > 0)
@@ -145,7 +145,7 @@ static int passes(struct echo *e, unsigned size, uint64_t silent_ns)
 {
 	unsigned lost = 0;
 
-	while (lost < ROUNDS && now() < min(e->deadline_ns, silent_ns)) {
+	for (unsigned i = 0; lost < ROUNDS && now() < (i < ROUNDS ? e->deadline_ns : min(e->deadline_ns, silent_ns)); i++) {
 		const uint64_t sent = now(), until = in_ms(e, RESEND_MS);
 		int r;
 

@@ -67,6 +67,7 @@ def small_path(to):
 def size():
     for m in ("z", "e"):
         same(up(m, "-", stdin=bundle(m))[0], 0, "%s is up" % m)
+    wait_for(lambda: learnt("e") or (up("e") and False), step=0.2)
     same(learnt("e"), "e mtu 1420\n", "where all fits, the office's MTU is what was measured [office-mtu]")
     same(learnt("z"), "", "the hub measures nothing")
 
@@ -163,7 +164,7 @@ def ports():
     same(call("e", [OFFICE, "down"])[0], 0, "e goes down")
     run("e", "rm -f /var/lib/ginnel/office.learnt /var/lib/ginnel/office.endpoints")
     lab.run(["nft", "add table ip strict; add chain ip strict through { type filter hook forward priority 0; }; "
-             "add rule ip strict through iifname to-e udp dport 51820 counter drop"], "net")
+             "add rule ip strict through iifname to-e udp dport { 51820, 4500 } counter drop"], "net")
     status, out = up("e", "-", stdin=bundle("e"))
     # A handshake may be lost on a machine that is late; then the next one tries again.
     wait_for(lambda: "e port 443\n" in learnt("e") or (up("e") and False), step=0.2)
