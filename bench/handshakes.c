@@ -15,9 +15,10 @@
  * together: all begin at the same moment and follow the protocol (answer a cookie, try again after
  *	five seconds); the time until each has a session.
  * flood: at a rate, whether or not they are answered.  KIND: valid; broken (right mac1, which
- *anybody can make who knows the public key, but what is encrypted is noise).  Prints "ready" and
- *waits for a line of input. possible: how often per second one core does the three X25519
- *derivations and makes the one key that no responder can do without.
+ *	anybody can make who knows the public key, but what is encrypted is noise); forged (wrong
+ *	mac1).  Prints "ready" and waits for a line of input.
+ * possible: how often per second one core does the three X25519 derivations and makes the one key
+ *	that no responder can do without.
  *
  * Peer i sends from 10.1.(1 + i / 250).(1 + i % 250), all of which NS must have as local.  Its key
  * is made of its number: anybody can compute it.  Prints JSON.
@@ -392,19 +393,19 @@ static int together(char *argv[])
 static int flood(char *argv[])
 {
 	double rate = atof(argv[6]), seconds = atof(argv[7]), forgiven = 0;
-	unsigned n_made, sent = 0;
+	unsigned total = (unsigned)(rate * seconds), sent = 0, n_made;
 	unsigned long long n = 0, cookies = 0;
 	struct wg_initiation *all;
 	uint64_t start, now;
 	static struct answers a;
-	bool valid = !strcmp(argv[5], "valid");
+	bool valid = !strcmp(argv[5], "valid"), forged = !strcmp(argv[5], "forged");
 
-	if (!valid && strcmp(argv[5], "broken")) {
-		fprintf(stderr, "handshakes: a flood is valid or broken\n");
+	if (!valid && !forged && strcmp(argv[5], "broken")) {
+		fprintf(stderr, "handshakes: a flood is valid, broken or forged\n");
 		return 2;
 	}
 	begin(argv);
-	n_made = (unsigned)(rate * seconds);
+	n_made = valid ? total : g.n; /* what is refused anyway may come again */
 	all = make_all(n_made);
 	for (unsigned i = 0; !valid && i < n_made; i++) {
 		struct cookie_maker m;
@@ -412,6 +413,7 @@ static int flood(char *argv[])
 		all[i].static_[0] ^= 1;
 		cookie_maker_init(&m, g.public);
 		cookie_add_macs(&m, 1, &all[i], sizeof(all[i]));
+		all[i].macs.mac1[0] ^= forged;
 	}
 	puts("ready");
 	fflush(stdout);
@@ -419,7 +421,7 @@ static int flood(char *argv[])
 		;
 	exact_sleeps();
 	start = now = now_ns();
-	while (sent < n_made && now - start < (uint64_t)(seconds * 1e9)) {
+	while (sent < total && now - start < (uint64_t)(seconds * 1e9)) {
 		double due = rate * (double)(now - start) / 1e9 - forgiven - sent;
 
 		if (due > BATCH) {
@@ -427,9 +429,10 @@ static int flood(char *argv[])
 			due = BATCH;
 		}
 		if (due >= 1) {
-			unsigned k = min((unsigned)due, n_made - sent);
+			unsigned at = sent % n_made, k = min((unsigned)due, total - sent);
 
-			send_batch(all + sent, sizeof(*all), k, sent % g.n);
+			k = min(k, n_made - at);
+			send_batch(all + at, sizeof(*all), k, at % g.n);
 			sent += k;
 		} else {
 			sleep_until(now + 500000);

@@ -95,8 +95,11 @@ METRICS = {
     "valid_p99": Metric("flood", "round trip in valid initiations, p99", "us", more=False),
     "broken_p50": Metric("flood", "round trip in broken initiations, p50", "us", more=False),
     "broken_p99": Metric("flood", "round trip in broken initiations, p99", "us", more=False),
+    "forged_p50": Metric("flood", "round trip in forged initiations, p50", "us", more=False),
+    "forged_p99": Metric("flood", "round trip in forged initiations, p99", "us", more=False),
     "valid_times": Metric("flood", "p99 in valid ones, times the quiet p99", "", more=False, own=2.0, ratio=False),
     "broken_times": Metric("flood", "p99 in broken ones, times the quiet p99", "", more=False, own=2.0, ratio=False),
+    "forged_times": Metric("flood", "p99 in forged ones, times the quiet p99", "", more=False, own=2.0, ratio=False),
     "capture_off": Metric("capture", "TCP, 1 stream, nobody listens", "Gbit/s", only=OURS),
     "capture_stalled_part": Metric("capture", "part of it, a stalled reader at each end", "", own=0.9, only=OURS),
     "capture_stalled_lost": Metric("capture", "records that they lost", "1000", more=False, only=OURS),
@@ -268,7 +271,7 @@ def handshakes(program, times):
 
 def flood(program, times):
     out = {}
-    for kind in ("quiet", "valid", "broken"):
+    for kind in ("quiet", "valid", "broken", "forged"):
         with t.farm(program, keys(PEERS_TOGETHER)) as d, t.established(program, d):
             p = None
             if kind != "quiet":
@@ -288,8 +291,8 @@ def flood(program, times):
                 p.wait()
                 out[kind + "_p50"] = r["p50_us"]
             out[kind + "_p99"] = r["p99_us"]
-    out["valid_times"] = out["valid_p99"] / out["quiet_p99"]
-    out["broken_times"] = out["broken_p99"] / out["quiet_p99"]
+    for kind in ("valid", "broken", "forged"):
+        out[kind + "_times"] = out[kind + "_p99"] / out["quiet_p99"]
     return out
 
 
