@@ -44,8 +44,11 @@ void successor_speaks(struct wg_peer *p)
 
 void successor_confirmed(struct wg_peer *p)
 {
-	if (p->is_successor)
-		successor_end(p);
+	if (!p->is_successor)
+		return;
+	/* Also what a request has put back to the old one meanwhile. */
+	successor_speaks(p);
+	successor_end(p);
 }
 
 uint64_t wg_device_moves(const struct wg_device *d)

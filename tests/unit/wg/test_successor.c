@@ -124,6 +124,32 @@ static void old_key_comes_back(void)
 	sim_free(s);
 }
 
+/* While the response is on its way somebody configures what was so before. */
+static void configured_in_between(void)
+{
+	struct sim *s = sim_session(8);
+	struct other k = make_key(9);
+	struct wg_peer *old = sim_peer(s, 0, 1), *p = add_successor(s, &k);
+	struct wg_prefix prefix = {.family = 0};
+	void *at = NULL;
+
+	use(s, k.private);
+	s->hold[0] = SIM_TYPE(WG_MESSAGE_RESPONSE);
+	sim_send(s, 1, 0, 100);
+	sim_settle(s);
+	CHECK_EQ(n_allowed(p), 2);
+	CHECK(wg_peer_prefix(p, &at, &prefix));
+	CHECK_EQ(wg_peer_allow(s->hosts[0].device, old, prefix.family, prefix.bytes, prefix.cidr), 0);
+	s->hold[0] = 0;
+	sim_release_all(s);
+	CHECK_EQ(n_allowed(old), 0);
+	CHECK_EQ(n_allowed(p), 2);
+	CHECK(!p->pair);
+	passes(s, 1, 0);
+	passes(s, 0, 1);
+	sim_free(s);
+}
+
 static void what_waits_goes_along(void)
 {
 	struct sim *s = sim_pair(4, true);
@@ -209,6 +235,7 @@ static const struct sim_test tests[] = {
 	{"and then the old key has nothing more to say [peer-succeeds]", old_key_is_over},
 	{"until the other end has its session, the old key gets them back [peer-succeeds-back]",
 		old_key_comes_back},
+	{"a request that gives the old key prefixes again before that is overtaken [peer-succeeds-back]", configured_in_between},
 	{"what waits for a session goes along [peer-succeeds]", what_waits_goes_along},
 	{"also where the handshake was begun here [peer-succeeds]", as_initiator},
 	{"a peer succeeds one, and is succeeded by one [peer-succeeds]", pairs},
