@@ -347,10 +347,14 @@ static void put_private_key(const uint8_t key[KEY_LEN], struct buf *request)
 
 int engine_set_key(const char *interface, const uint8_t key[KEY_LEN])
 {
+	static const uint8_t none[KEY_LEN];
 	cleanup(buf_done) struct buf request = buf_of_max(256);
 	int r;
 
-	put_private_key(key, &request);
+	/* Also the one that is in force: nothing of before is left. */
+	put_private_key(none, &request);
+	buf_puts(&request, "\nprivate_key=");
+	buf_put_hex(&request, key, KEY_LEN);
 	buf_puts(&request, "\n\n");
 	r = client_set(interface, &request);
 	if (r < 0)

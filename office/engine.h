@@ -28,7 +28,7 @@ int engine_start(const char *interface, enum engine engine, const uint8_t key[KE
  */
 int engine_configure(const struct plan *p, const char *interface, const uint8_t key[KEY_LEN]);
 
-/* engine_set_key(interface, key): the private one, and nothing else.  Sessions are made anew. */
+/* engine_set_key(interface, key): the private one, and nothing else.  All sessions are made anew, also with the same key. */
 int engine_set_key(const char *interface, const uint8_t key[KEY_LEN]);
 
 /*

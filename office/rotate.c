@@ -1,5 +1,6 @@
 #include "office/rotate.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "conf/client.h"
 #include "office/engine.h"
@@ -10,8 +11,8 @@
 #include <errno.h>
 #include <time.h>
 
-#define TRY_MS 16000 /* three initiations, and time for the answer to the last */
-#define STEP_MS 20
+#define TRY_NS 16000000000u /* three initiations, and time for the answer to the last */
+#define STEP_MS 25
 #define KNOCK_PORT 9 /* discard: who hears it need not answer */
 
 /* ---- others ---- */
@@ -175,45 +176,70 @@ static void knock(const struct plan *p, const char *interface)
 	}
 }
 
-/* Somebody has completed a handshake since. */
-static bool has_answered(const struct running *before, const struct running *now)
+static uint64_t handshake_ns(const struct running_peer *p)
 {
+	return p ? p->handshake_s * 1000000000u + p->handshake_ns : 0;
+}
+
+/* When the newest handshake was that has completed since; 0: none. */
+static uint64_t newest_since(const struct running *before, const struct running *now)
+{
+	uint64_t newest = 0;
+
 	for (size_t i = 0; i < now->n_peers; i++) {
-		const struct running_peer *p = &now->peers[i],
-					  *old = running_peer(before, p->public_key);
+		uint64_t at = handshake_ns(&now->peers[i]);
 
-		if (p->handshake_s && (!old || p->handshake_s != old->handshake_s ||
-					      p->handshake_ns != old->handshake_ns))
-			return true;
+		if (at != handshake_ns(running_peer(before, now->peers[i].public_key)))
+			newest = max(newest, at);
 	}
-	return false;
+	return newest;
 }
 
-static int64_t now_ms(void)
+/* The next key in the place of the other, with no session of before. */
+static int use(const struct plan *p, const char *interface, const struct rotate_keys *k)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-/* 1: there was an answer; 0: none; negative errno. */
-static int await(const struct plan *p, const char *interface)
-{
-	const struct timespec step = {.tv_nsec = STEP_MS * 1000000L};
-	cleanup(running_freep) struct running *before = NULL;
-	int64_t begin = now_ms();
-	int r = client_get(interface, &before);
+	int r = engine_set_key(interface, k->next);
 
 	if (r == 0)
 		knock(p, interface);
-	while (r == 0 && now_ms() - begin < TRY_MS) {
-		cleanup(running_freep) struct running *now = NULL;
+	return r;
+}
 
-		nanosleep(&step, NULL);
+static void wait_ms(unsigned ms)
+{
+	nanosleep(&(struct timespec){.tv_nsec = ms * 1000000L}, NULL);
+}
+
+/* 1: there was an answer; 0: none; negative errno. */
+static int await(const struct plan *p, const char *interface, const struct rotate_keys *k)
+{
+	cleanup(running_freep) struct running *before = NULL;
+	uint64_t begin = clock_ns(CLOCK_MONOTONIC), set;
+	int r = client_get(interface, &before);
+
+	if (r == 0)
+		r = use(p, interface, k);
+	set = clock_ns(CLOCK_REALTIME);
+	while (r == 0 && clock_ns(CLOCK_MONOTONIC) - begin < TRY_NS) {
+		cleanup(running_freep) struct running *now = NULL;
+		uint64_t newest;
+
+		wait_ms(STEP_MS);
 		r = client_get(interface, &now);
-		if (r == 0 && has_answered(before, now))
+		newest = r == 0 ? newest_since(before, now) : 0;
+		if (newest > set)
 			return 1;
+		if (!newest)
+			continue;
+		/*
+		 * It may have been the old key's.  From now on there is only the next one; the other end takes
+		 * another initiation 20 ms after the last.
+		 */
+		wait_ms(STEP_MS);
+		running_free(before);
+		before = steal(now);
+		set = 0;
+		r = use(p, interface, k);
 	}
 	return r;
 }
@@ -223,15 +249,9 @@ int rotate_try(const struct plan *p, const char *interface, const struct rotate_
 	char next[PATH_MAX];
 	int r = secret_next_path(k->path, next, sizeof(next)), answered = 0;
 
-	/* Where a run before this one was killed it is in force already: only a new handshake tells
-	 * something. */
-	if (r == 0)
-		r = engine_set_key(interface, k->key);
-	if (r == 0)
-		r = engine_set_key(interface, k->next);
 	if (r < 0)
 		return r;
-	answered = await(p, interface);
+	answered = await(p, interface, k);
 	if (answered > 0) {
 		r = commit(k, next);
 		if (r == 0)
