@@ -198,8 +198,12 @@ static uint64_t newest_since(const struct running *before, const struct running 
 /* The next key in the place of the other, with no session of before. */
 static int use(const struct plan *p, const char *interface, const struct rotate_keys *k)
 {
-	int r = engine_set_key(interface, k->next);
+	static const uint8_t none[KEY_LEN];
+	/* The kernel looks at the last key of a request only, and does nothing for one that is in force. */
+	int r = p->self->engine == ENGINE_KERNEL ? engine_set_key(interface, none) : 0;
 
+	if (r == 0)
+		r = engine_set_key(interface, k->next);
 	if (r == 0)
 		knock(p, interface);
 	return r;
