@@ -81,6 +81,8 @@ int program_run(char *const argv[], const struct buf *input, int in_fd, int log_
 {
 	cleanup(close_fd) int to = -1, its_in = -1, from = -1, its_out = -1;
 	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	sigset_t none;
 	int in[2], out[2], r;
 	pid_t pid;
 
@@ -106,8 +108,14 @@ int program_run(char *const argv[], const struct buf *input, int in_fd, int log_
 	r = posix_spawn_file_actions_adddup2(&actions, its_in, STDIN_FILENO);
 	for (int fd = STDOUT_FILENO; !r && fd <= STDERR_FILENO && (said || log_fd >= 0); fd++)
 		r = posix_spawn_file_actions_adddup2(&actions, said ? its_out : log_fd, fd);
+	/* Signals that are blocked here are not its business. */
+	sigemptyset(&none);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
 	if (!r)
-		r = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
+		r = posix_spawnp(&pid, argv[0], &actions, &attributes, argv, environ);
+	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
 	if (r)
 		return -r;
