@@ -43,9 +43,17 @@ static bool recall(
 	return true;
 }
 
+/* The daemon knows where the peer is, and the file says what it said before: that stays. */
+static bool stays(const struct running *running, const struct conf_peer *p, const struct wanted_endpoint *wanted)
+{
+	const struct running_peer *have = running_peer(running, p->public_key);
+
+	return wanted->unchanged && have && have->endpoint[0];
+}
+
 /* One address for each endpoint, the first of a name's. */
 static int find_endpoints(const struct conf_file *c, const struct endpoint_rows *before,
-	const struct endpoint_rows *remembered, struct wanted_endpoint *ret)
+	const struct endpoint_rows *remembered, const struct running *running, struct wanted_endpoint *ret)
 {
 	int unreachable = 0;
 
@@ -63,6 +71,8 @@ static int find_endpoints(const struct conf_file *c, const struct endpoint_rows 
 		}
 		ret[i].unchanged = row && !strcmp(row->endpoint.host, e->host) &&
 				   row->endpoint.port == e->port;
+		if (stays(running, &c->peers[i], &ret[i]))
+			continue;
 		/* Where no server answers, each more name would cost its patience once more. */
 		r = e->is_name && unreachable ? unreachable : resolve(e, addresses, &n);
 		if (r) {
@@ -98,23 +108,35 @@ static const char *daemon_error(int r)
 	}
 }
 
+/* What is kept of the endpoints is what would be written. */
+static bool same_endpoints(const struct conf_file *c, const struct endpoint_rows *before,
+	const struct wanted_endpoint endpoints[])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n_peers; i++) {
+		if (c->peers[i].endpoint.host[0] && !endpoints[i].unchanged)
+			return false;
+		n += c->peers[i].endpoint.host[0] != '\0';
+	}
+	return n == before->n;
+}
+
 int apply_daemon(const char *name, const struct conf_file *c, const struct endpoint_rows *remembered,
-	uint32_t *ret_mark)
+	uint32_t *ret_mark, struct difference *ret)
 {
 	cleanup(endpoint_rows_done) struct endpoint_rows before = {0};
 	cleanup(free_ptr) struct wanted_endpoint *endpoints =
 		calloc(max(c->n_peers, (size_t)1), sizeof(*endpoints));
 	cleanup(running_freep) struct running *running = NULL;
 	cleanup(buf_done) struct buf request = buf_of_max(REQUEST_MAX);
-	struct difference d = {0};
-	int r;
+	bool there = endpoints_load(name, &before);
+	int r = endpoints ? client_get(name, &running) : -ENOMEM;
 
-	endpoints_load(name, &before);
-	r = endpoints ? find_endpoints(c, &before, remembered, endpoints) : -ENOMEM;
 	if (r == 0)
-		r = client_get(name, &running);
+		r = find_endpoints(c, &before, remembered, running, endpoints);
 	if (r == 0)
-		r = difference(c, mark_of(c), endpoints, running, &request, &d);
+		r = difference(c, mark_of(c), endpoints, running, &request, ret);
 	if (r == 0 && request.len)
 		r = client_set(name, &request);
 	if (r < 0) {
@@ -122,14 +144,18 @@ int apply_daemon(const char *name, const struct conf_file *c, const struct endpo
 		return r;
 	}
 	*ret_mark = running->fwmark;
-	log_info("configured %s: peers=%zu added=%u changed=%u removed=%u%s", name, c->n_peers,
-		d.added, d.changed, d.removed, d.interface ? " interface=changed" : "");
 	/* A full disk is no reason to leave a tunnel without addresses and routes. */
-	r = endpoints_save(name, c);
+	r = there && same_endpoints(c, &before, endpoints) ? 0 : endpoints_save(name, c);
 	if (r < 0)
 		log_error("cannot write %s/%s.endpoints: %s; going on, and names are not watched as the file has them now",
 			ENDPOINTS_DIR, name, strerror(-r));
 	return 0;
+}
+
+void apply_say(const char *name, const struct conf_file *c, const struct difference *d)
+{
+	log_info("configured %s: peers=%zu added=%u changed=%u removed=%u%s", name, c->n_peers,
+		d->added, d->changed, d->removed, d->interface ? " interface=changed" : "");
 }
 
 /* ---- the kernel ---- */
@@ -249,10 +275,14 @@ static int apply_to_kernel(const char *name, const struct conf_file *c, uint32_t
 
 int apply(const char *name, const struct conf_file *file)
 {
+	struct difference d = {0};
 	uint32_t mark_before = 0;
-	int r = apply_daemon(name, file, NULL, &mark_before);
+	int r = apply_daemon(name, file, NULL, &mark_before, &d);
 
-	return r < 0 ? r : apply_to_kernel(name, file, mark_before);
+	if (r < 0)
+		return r;
+	apply_say(name, file, &d);
+	return apply_to_kernel(name, file, mark_before);
 }
 
 static void lock_path(const char *name, char ret[PATH_MAX])

@@ -89,7 +89,7 @@ static int path_of(const char *name, const char *suffix, char ret[PATH_MAX])
 		       : 0;
 }
 
-void endpoints_load(const char *name, struct endpoint_rows *ret)
+bool endpoints_load(const char *name, struct endpoint_rows *ret)
 {
 	cleanup(buf_done) struct buf text = buf_of_max(FILE_MAX);
 	cleanup(close_fd) int fd = -1;
@@ -98,21 +98,21 @@ void endpoints_load(const char *name, struct endpoint_rows *ret)
 
 	*ret = (struct endpoint_rows){0};
 	if (path_of(name, "", path) < 0)
-		return;
+		return false;
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return;
+		return false;
 	for (;;) {
 		uint8_t *room = buf_reserve(&text, 65536);
 		ssize_t n = room ? read(fd, room, 65536) : -1;
 
 		if (n < 0)
-			return;
+			return false;
 		if (n == 0)
 			break;
 		text.len += (size_t)n;
 	}
-	endpoints_parse((const char *)text.data, text.len, ret);
+	return endpoints_parse((const char *)text.data, text.len, ret) == 0;
 }
 
 static int write_all(int fd, const struct buf *text)

@@ -31,10 +31,10 @@ void endpoints_format(const struct conf_file *c, struct buf *ret);
 const struct endpoint_row *endpoints_row(const struct endpoint_rows *r, const uint8_t key[KEY_LEN]);
 
 /*
- * endpoints_load(name, ret): empty rows where there is no file, or none that can be read.
+ * endpoints_load(name, ret): false and empty rows where there is no file, or none that can be read.
  * endpoints_save(name, file): for the owner of the tunnel's socket to read.  0 or negative errno.
  * endpoints_remove(name).
  */
-void endpoints_load(const char *name, struct endpoint_rows *ret);
+bool endpoints_load(const char *name, struct endpoint_rows *ret);
 int endpoints_save(const char *name, const struct conf_file *file);
 void endpoints_remove(const char *name);

@@ -7,6 +7,7 @@
 #include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
+#include <stdio.h>
 #include <time.h>
 
 #define MESSAGE_MAX 512
@@ -21,6 +22,8 @@ struct net {
 	struct mnl_socket	*socket;
 	uint32_t		 seq;
 	uint32_t		 ifindex;
+	void			(*did)(void *arg, const char *what, const char *was);
+	void			*arg;
 };
 
 int net_open(const char *name, struct net **ret)
@@ -101,6 +104,29 @@ static void get_bytes(const struct nlattr *attr, void *ret, size_t size)
 	memcpy(ret, mnl_attr_get_payload(attr), min((size_t)mnl_attr_get_payload_len(attr), size));
 }
 
+void net_tell(struct net *n, void (*did)(void *arg, const char *what, const char *was), void *arg)
+{
+	n->did = did;
+	n->arg = arg;
+}
+
+static void told(const struct net *n, const char *what, const char *was)
+{
+	if (n->did)
+		n->did(n->arg, what, was);
+}
+
+/* "the route to 10.0.0.0/8"; ${more}: behind it. */
+static void told_prefix(const struct net *n, const char *what, const struct prefix *p, const char *more, const char *was)
+{
+	cleanup(buf_done) struct buf text = buf_of_max(128);
+
+	buf_puts(&text, what);
+	text_put_prefix(p, &text);
+	buf_puts(&text, more);
+	told(n, buf_str(&text), was);
+}
+
 static bool contains(const struct prefix set[], size_t n, const struct prefix *p)
 {
 	for (size_t i = 0; i < n; i++)
@@ -173,15 +199,60 @@ int net_remove_link(struct net *n)
 	return tell(n, message);
 }
 
-int net_set_up(struct net *n, unsigned mtu)
+struct link_state {
+	uint32_t	ifindex, mtu;
+	bool		up;
+};
+
+static int see_link(const struct nlmsghdr *nlh, void *arg)
+{
+	struct link_state *l = arg;
+	const struct ifinfomsg *info = mnl_nlmsg_get_payload(nlh);
+	const struct nlattr *attr;
+
+	if (nlh->nlmsg_type != RTM_NEWLINK || (uint32_t)info->ifi_index != l->ifindex)
+		return MNL_CB_OK;
+	l->up = info->ifi_flags & IFF_UP;
+	mnl_attr_for_each(attr, nlh, sizeof(*info))
+		if (mnl_attr_get_type(attr) == IFLA_MTU)
+			get_bytes(attr, &l->mtu, sizeof(l->mtu));
+	return MNL_CB_OK;
+}
+
+/* Asked for with an acknowledgement, which ends the answer. */
+static int get_link(struct net *n, struct link_state *ret)
 {
 	char message[MESSAGE_MAX];
-	struct ifinfomsg *info = begin(n, message, RTM_NEWLINK, 0, sizeof(*info));
+	struct ifinfomsg *info = begin(n, message, RTM_GETLINK, NLM_F_ACK, sizeof(*info));
 
+	*ret = (struct link_state){.ifindex = n->ifindex};
+	info->ifi_index = (int)n->ifindex;
+	return exchange(n, message, see_link, ret);
+}
+
+int net_set_up(struct net *n, unsigned mtu)
+{
+	char message[MESSAGE_MAX], before[16], what[32];
+	struct link_state have;
+	struct ifinfomsg *info;
+	int r = get_link(n, &have);
+
+	if (r < 0 || (have.up && have.mtu == mtu))
+		return r;
+	info = begin(n, message, RTM_NEWLINK, 0, sizeof(*info));
 	info->ifi_index = (int)n->ifindex;
 	info->ifi_flags = info->ifi_change = IFF_UP;
 	mnl_attr_put_u32((void *)message, IFLA_MTU, mtu);
-	return tell(n, message);
+	r = tell(n, message);
+	if (r < 0)
+		return r;
+	snprintf(before, sizeof(before), "%u", have.mtu);
+	snprintf(what, sizeof(what), "the MTU %u", mtu);
+	if (have.mtu != mtu)
+		told(n, what, before);
+	if (!have.up)
+		told(n, "the state up", "down");
+	return !have.up;
 }
 
 /* ---- addresses ---- */
@@ -237,6 +308,7 @@ static int change_address(struct net *n, uint16_t type, const struct prefix *p)
 	char message[MESSAGE_MAX];
 	struct ifaddrmsg *a = begin(n, message, type,
 		type == RTM_NEWADDR ? NLM_F_CREATE | NLM_F_REPLACE : 0, sizeof(*a));
+	int r;
 
 	a->ifa_family = p->family;
 	a->ifa_prefixlen = p->bits;
@@ -245,7 +317,10 @@ static int change_address(struct net *n, uint16_t type, const struct prefix *p)
 	put_prefix(message, IFA_ADDRESS, p);
 	if (type == RTM_NEWADDR)
 		mnl_attr_put_u8((void *)message, IFA_PROTO, NET_PROTOCOL);
-	return tell(n, message);
+	r = tell(n, message);
+	if (r == 0)
+		told_prefix(n, "the address ", p, "", type == RTM_NEWADDR ? "missing" : NULL);
+	return r;
 }
 
 int net_set_addresses(struct net *n, const struct prefix want[], size_t n_want)
@@ -442,6 +517,8 @@ static int change_route(struct net *n, uint16_t type, uint16_t flags, const stru
 {
 	char message[MESSAGE_MAX];
 	struct rtmsg *m = begin(n, message, type, flags, sizeof(*m));
+	char more[32] = "";
+	int r;
 
 	m->rtm_family = route->to.family;
 	m->rtm_dst_len = route->to.bits;
@@ -463,7 +540,12 @@ static int change_route(struct net *n, uint16_t type, uint16_t flags, const stru
 		mnl_attr_put_u32((void *)message, RTAX_MTU, route->mtu);
 		mnl_attr_nest_end((void *)message, metrics);
 	}
-	return tell(n, message);
+	r = tell(n, message);
+	if (route->table != RT_TABLE_MAIN)
+		snprintf(more, sizeof(more), " in table %u", route->table);
+	if (r == 0)
+		told_prefix(n, "the route to ", &route->to, more, type != RTM_NEWROUTE ? NULL : flags & NLM_F_REPLACE ? "changed" : "missing");
+	return r;
 }
 
 /* A kernel without IPv6 has no routes of it. */
@@ -701,6 +783,7 @@ int net_set_rule_in(struct net *n, int family, const char *device, uint32_t tabl
 	char message[MESSAGE_MAX];
 	struct nlmsghdr *nlh = (void *)message;
 	struct fib_rule_hdr *h;
+	char what[64];
 	int r = list_rules(n, family, &l);
 
 	if (r == -EOPNOTSUPP && !on)
@@ -716,5 +799,9 @@ int net_set_rule_in(struct net *n, int family, const char *device, uint32_t tabl
 	mnl_attr_put_u8(nlh, FRA_PROTOCOL, NET_PROTOCOL);
 	mnl_attr_put_u32(nlh, FRA_PRIORITY, table);
 	mnl_attr_put_strz(nlh, FRA_IIFNAME, device);
-	return tell(n, message);
+	r = tell(n, message);
+	snprintf(what, sizeof(what), "the rule for what comes in by %s", device);
+	if (r == 0)
+		told(n, what, on ? "missing" : NULL);
+	return r;
 }

@@ -27,7 +27,13 @@ static inline void net_closep(struct net **n)
 	net_close(*n);
 }
 
-/* net_set_up(n, mtu): the link, with this MTU. */
+/*
+ * net_tell(n, did, arg): from now on ${did} is called for each change that was made.  ${what}: "the route to
+ * 10.0.0.0/8"; ${was}: how it was before, "missing" or "1300"; NULL: it was removed.
+ */
+void net_tell(struct net *n, void (*did)(void *arg, const char *what, const char *was), void *arg);
+
+/* net_set_up(n, mtu): the link, with this MTU; untouched where it is so.  1: it was down; 0 or negative errno. */
 int net_set_up(struct net *n, unsigned mtu);
 
 /* net_set_addresses(n, want, n_want): these, and no others of ours. */

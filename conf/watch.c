@@ -119,7 +119,7 @@ static int load(struct watcher *w)
 	struct watch_peer *peers;
 	size_t n = 0;
 
-	endpoints_load(w->name, &rows);
+	(void)endpoints_load(w->name, &rows);
 	peers = calloc(max(rows.n, (size_t)1), sizeof(*peers));
 	if (!peers)
 		return -ENOMEM;

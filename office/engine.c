@@ -13,6 +13,7 @@
 #include <time.h>
 
 #define MEMORY_MAX ((size_t)16 << 20)
+#define KEEPALIVE_ONCE_S 3600
 #define STOP_STEP_MS 10
 #define STOP_STEPS 1000
 
@@ -161,14 +162,26 @@ static int change_engine(const char *interface, enum engine engine, int lock_fd,
 	return r < 0 ? r : start(interface, engine, lock_fd, m);
 }
 
-int engine_start(const char *interface, enum engine engine, const uint8_t key[KEY_LEN], int lock_fd, struct made *m)
+static int start_anew(const char *interface, enum engine engine, int lock_fd, struct made *m, struct audit *a)
+{
+	char what[64];
+	int r = start(interface, engine, lock_fd, m);
+
+	snprintf(what, sizeof(what), "the daemon of %s", interface);
+	if (r == 0 && a->repair)
+		audit_did(a, what, "missing");
+	return r;
+}
+
+int engine_start(const char *interface, enum engine engine, const uint8_t key[KEY_LEN], int lock_fd, struct made *m,
+	struct audit *a)
 {
 	static const uint8_t none[KEY_LEN];
 	cleanup(running_freep) struct running *running = NULL;
 	int r = client_get(interface, &running);
 
 	if (is_nobody(r))
-		return start(interface, engine, lock_fd, m);
+		return start_anew(interface, engine, lock_fd, m, a);
 	if (r < 0) {
 		log_error("%s is served, but cannot be asked: %s", interface, strerror(-r));
 		return r;
@@ -192,7 +205,7 @@ int engine_start(const char *interface, enum engine engine, const uint8_t key[KE
 
 /* ---- peers ---- */
 
-static int memory_path(const char *interface, char ret[PATH_MAX])
+int engine_path(const char *interface, char ret[PATH_MAX])
 {
 	return snprintf(ret, PATH_MAX, "%s/%s.endpoints", ENGINE_STATE_DIR, interface) >= PATH_MAX
 		       ? -ENAMETOOLONG
@@ -205,7 +218,7 @@ static void recall(const char *interface, struct endpoint_rows *ret)
 	char path[PATH_MAX];
 
 	*ret = (struct endpoint_rows){0};
-	if (memory_path(interface, path) == 0 && store_read(path, &text) == 0)
+	if (engine_path(interface, path) == 0 && store_read(path, &text) == 0)
 		endpoints_parse((const char *)text.data, text.len, ret);
 }
 
@@ -282,11 +295,13 @@ static void tell_successor(
 	(void)client_set(interface, &request);
 }
 
-int engine_configure(const struct plan *p, const char *interface, const uint8_t key[KEY_LEN])
+int engine_configure(const struct plan *p, const char *interface, const uint8_t key[KEY_LEN], struct audit *a)
 {
+	struct difference d = {0};
 	cleanup(endpoint_rows_done) struct endpoint_rows remembered = {0};
 	cleanup(conf_freep) struct conf_file *c = NULL;
 	uint32_t mark;
+	bool differs;
 	int r = make_conf(p, key, &c);
 
 	if (r < 0) {
@@ -294,11 +309,54 @@ int engine_configure(const struct plan *p, const char *interface, const uint8_t 
 		return r;
 	}
 	recall(interface, &remembered);
-	r = apply_daemon(interface, c, &remembered, &mark);
-	for (size_t i = 1; r == 0 && i < p->n_peers; i++)
+	r = apply_daemon(interface, c, &remembered, &mark, &d);
+	if (r < 0)
+		return r;
+	differs = d.added || d.changed || d.removed || d.interface;
+	/* Without our key it is a new one, of which was told. */
+	if (differs && a->repair && !d.interface)
+		audit_did(a, "the daemon's peers", "changed");
+	if (differs || !a->repair)
+		apply_say(interface, c, &d);
+	for (size_t i = 1; i < p->n_peers; i++)
 		if (p->peers[i].next)
 			tell_successor(&p->peers[i - 1], &p->peers[i], interface);
-	return r;
+	return 0;
+}
+
+/* A persistent keepalive that is switched on is sent at once, by every implementation. */
+static int set_keepalives(const struct plan *p, const char *interface, const struct running *running, unsigned seconds)
+{
+	cleanup(buf_done) struct buf request = buf_of_max(MEMORY_MAX);
+	size_t n = 0;
+
+	buf_puts(&request, "set=1\n");
+	for (size_t i = 0; i < p->n_peers; i++) {
+		const struct plan_peer *peer = &p->peers[i];
+		const struct running_peer *have = running_peer(running, peer->key);
+
+		if (peer->keepalive_s || peer->next || !have || !have->endpoint[0])
+			continue;
+		buf_puts(&request, "public_key=");
+		buf_put_hex(&request, peer->key, KEY_LEN);
+		buf_printf(&request, "\nupdate_only=true\npersistent_keepalive_interval=%u\n", seconds);
+		n++;
+	}
+	buf_puts(&request, "\n");
+	return n ? client_set(interface, &request) : 0;
+}
+
+void engine_call(const struct plan *p, const char *interface)
+{
+	cleanup(running_freep) struct running *running = NULL;
+	int r = client_get(interface, &running);
+
+	if (r == 0)
+		r = set_keepalives(p, interface, running, KEEPALIVE_ONCE_S);
+	if (r == 0)
+		r = set_keepalives(p, interface, running, 0);
+	if (r < 0)
+		log_error("cannot have %s call its peers: %s; they come back by themselves", interface, strerror(-r));
 }
 
 void engine_remember(const char *interface)
@@ -306,13 +364,15 @@ void engine_remember(const char *interface)
 	cleanup(endpoint_rows_done) struct endpoint_rows before = {0};
 	cleanup(buf_done) struct buf text = buf_of_max(MEMORY_MAX);
 	cleanup(running_freep) struct running *running = NULL;
+	static const uint8_t none[KEY_LEN];
 	struct conf_file c = {.n_peers = 0};
 	char path[PATH_MAX];
 	int r = client_get(interface, &running);
 
 	if (r == 0)
-		r = memory_path(interface, path);
-	if (r < 0)
+		r = engine_path(interface, path);
+	/* One that was not told its peers yet knows of none. */
+	if (r < 0 || !memcmp(running->private_key, none, KEY_LEN))
 		return;
 	recall(interface, &before);
 	c.peers = calloc(max(running->n_peers, (size_t)1), sizeof(*c.peers));

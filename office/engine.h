@@ -14,27 +14,36 @@
 #define ENGINE_STATE_DIR "/var/lib/ginnel"
 
 /*
- * engine_start(interface, engine, key, lock_fd, m): see to it that the interface is served: by who does
+ * engine_start(interface, engine, key, lock_fd, m, a): see to it that the interface is served: by who does
  * already, if that is of the kind of ${engine} and has no other key, or else by a new ginnel-wg of the
  * directory of this program, or a new interface of the kernel's.  That is noted in ${m}, and makes room
  * for one of the other kind.  Until a daemon serves, ${lock_fd} is held, also if we are killed.
  * 0 or negative errno.
  */
-int engine_start(const char *interface, enum engine engine, const uint8_t key[KEY_LEN], int lock_fd, struct made *m);
+int engine_start(const char *interface, enum engine engine, const uint8_t key[KEY_LEN], int lock_fd, struct made *m,
+	struct audit *a);
 
 /*
- * engine_configure(p, interface, key): tell it what differs from the plan.  For a peer that has no
+ * engine_configure(p, interface, key, a): tell it what differs from the plan.  For a peer that has no
  * endpoint the one is taken that was remembered.
  */
-int engine_configure(const struct plan *p, const char *interface, const uint8_t key[KEY_LEN]);
+int engine_configure(const struct plan *p, const char *interface, const uint8_t key[KEY_LEN], struct audit *a);
 
 /* engine_set_key(interface, key): the private one, and nothing else.  All sessions are made anew, also with the same key. */
 int engine_set_key(const char *interface, const uint8_t key[KEY_LEN]);
 
 /*
+ * engine_call(p, interface): speak to each peer whose endpoint is known and that is not spoken to anyway.
+ * Where we have no session any more that begins a handshake; who has one still would not notice soon.
+ */
+void engine_call(const struct plan *p, const char *interface);
+
+/*
+ * engine_path(interface, ret): of the file below.  0 or -ENAMETOOLONG.
  * engine_remember(interface): keep where peers answered, in ENGINE_STATE_DIR/INTERFACE.endpoints.  Those
  * that have not are remembered as before.
  */
+int engine_path(const char *interface, char ret[PATH_MAX]);
 void engine_remember(const char *interface);
 
 /*

@@ -14,6 +14,7 @@
 #define SAID_MAX 1000
 #define TRIES 10
 #define LEGACY_NAMES "/proc/net/ip_tables_names"
+#define PASSING "the rules that let %s through, past the drops of the chain "
 
 static void say_nft_error(const char *what, int r, struct buf *said)
 {
@@ -65,15 +66,16 @@ static void forget_flows(const struct plan *p)
 			p->snat ? "their own" : "this node's");
 }
 
-static int set_table(const struct plan *p, const char *interface)
+static int set_table(const struct plan *p, const char *interface, struct audit *a)
 {
 	cleanup(buf_done) struct buf table = buf_of_max(TEXT_MAX), text = buf_of_max(TEXT_MAX);
 	struct ruleset want = {.rules = 0};
 	struct table_state have;
-	char name[64];
+	char name[64], what[128];
 	int r;
 
 	snprintf(name, sizeof(name), RULESET_TABLE "%s", interface);
+	snprintf(what, sizeof(what), "the table " RULESET_FAMILY " %s", name);
 	if (p)
 		ruleset_put(p, interface, &table, &want);
 	for (int i = 0; i == 0 || (r == -EINTR && i < TRIES); i++)
@@ -92,7 +94,7 @@ static int set_table(const struct plan *p, const char *interface)
 	buf_puts(&text, buf_str(&table));
 	r = run_nft(want.rules ? "set the firewall's table" : "remove the firewall's table", &text);
 	if (r == 0)
-		log_info("%s the table " RULESET_FAMILY " %s", want.rules ? "set" : "removed", name);
+		audit_did(a, what, !want.rules ? NULL : have.there ? "changed" : "missing");
 	if (r == 0 && p && p->self->kind == MEMBER_NODE)
 		forget_flows(p);
 	return r;
@@ -109,9 +111,9 @@ static bool is_plain(const char *name)
 	return *name && strchr(first, *name) && strspn(name, others) == strlen(name);
 }
 
-static int pass_chain(const struct chain *c, const char *interface, const char *tag, bool on)
+static int pass_chain(const struct chain *c, const char *interface, const char *tag, bool on, struct audit *a)
 {
-	cleanup(buf_done) struct buf text = buf_of_max(TEXT_MAX), what = buf_of_max(1024);
+	cleanup(buf_done) struct buf text = buf_of_max(TEXT_MAX), what = buf_of_max(1024), rules = buf_of_max(1024);
 	int r;
 
 	if (c->n_tagged == (on ? 2 : 0))
@@ -129,14 +131,13 @@ static int pass_chain(const struct chain *c, const char *interface, const char *
 		buf_printf(&text, "insert rule %s %s %s %s \"%s\" accept comment \"%s\"\n", c->family, c->table,
 			c->name, i ? "iifname" : "oifname", interface, tag);
 	r = run_nft(buf_str(&what), &text);
+	buf_printf(&rules, PASSING "%s %s %s", interface, c->family, c->table, c->name);
 	if (r == 0)
-		log_info(on ? "the chain %s %s %s drops what is forwarded: a rule at its beginning lets %s through"
-			    : "took our rules out of the chain %s %s %s of %s",
-			c->family, c->table, c->name, interface);
+		audit_did(a, buf_str(&rules), on ? "missing" : NULL);
 	return r;
 }
 
-static int pass_chains(const char *interface, const char *tag, bool on)
+static int pass_chains(const char *interface, const char *tag, bool on, struct audit *a)
 {
 	cleanup(free_ptr) struct chain *chains = NULL;
 	size_t n = 0;
@@ -151,7 +152,7 @@ static int pass_chains(const char *interface, const char *tag, bool on)
 		return r;
 	}
 	for (size_t i = 0; i < n; i++) {
-		r = pass_chain(&chains[i], interface, tag, on && chains[i].drops);
+		r = pass_chain(&chains[i], interface, tag, on && chains[i].drops, a);
 		result = result ? result : r;
 	}
 	return result;
@@ -189,10 +190,11 @@ static bool legacy_drops(struct buf *rules)
 	       strstr(text, "-A FORWARD -j REJECT");
 }
 
-static int pass_legacy(const char *interface, const char *tag, bool on)
+static int pass_legacy(const char *interface, const char *tag, bool on, struct audit *a)
 {
 	static const char *const sides[] = {"-o", "-i"};
 	cleanup(buf_done) struct buf rules = buf_of_max(TEXT_MAX);
+	char what[128];
 	int r, changed = 0;
 
 	if (!is_legacy_used())
@@ -219,22 +221,21 @@ static int pass_legacy(const char *interface, const char *tag, bool on)
 		}
 		changed = 1;
 	}
+	snprintf(what, sizeof(what), PASSING "FORWARD of " LEGACY, interface);
 	if (changed)
-		log_info(on ? "the chain FORWARD of " LEGACY " drops what is forwarded: a rule at its beginning lets %s through"
-			    : "took our rules out of the chain FORWARD of " LEGACY " of %s",
-			interface);
+		audit_did(a, what, on ? "missing" : NULL);
 	return 0;
 }
 
-int filter_set(const struct plan *p, const char *interface)
+int filter_set(const struct plan *p, const char *interface, struct audit *a)
 {
 	bool forward = p && p->forward;
 	char tag[64];
-	int result = set_table(p, interface), r;
+	int result = set_table(p, interface, a), r;
 
 	snprintf(tag, sizeof(tag), "ginnel %s", interface);
-	r = pass_chains(interface, tag, forward);
+	r = pass_chains(interface, tag, forward, a);
 	result = result ? result : r;
-	r = pass_legacy(interface, tag, forward);
+	r = pass_legacy(interface, tag, forward, a);
 	return result ? result : r;
 }

@@ -6,10 +6,11 @@
  */
 #pragma once
 
+#include "office/audit.h"
 #include "office/plan.h"
 
 /*
- * filter_set(p, interface): ${p} NULL: take all of ours away.  What fails is told in the log and the
+ * filter_set(p, interface, a): ${p} NULL: take all of ours away.  What fails is told in the log and the
  * rest is done; 0, or negative when something has failed.
  */
-int filter_set(const struct plan *p, const char *interface);
+int filter_set(const struct plan *p, const char *interface, struct audit *a);

@@ -143,11 +143,12 @@ static int call_at(const struct office *o, struct member *m, const char *interfa
 	uint16_t port)
 {
 	cleanup(plan_freep) struct plan *p = NULL;
+	struct audit a = {.repair = false};
 	int r;
 
 	m->learnt_port = port;
 	r = plan_make(o, m, &p);
-	return r < 0 ? r : engine_configure(p, interface, key);
+	return r < 0 ? r : engine_configure(p, interface, key, &a);
 }
 
 static bool try_ports(const struct office *o, struct member *m, const char *interface, const uint8_t key[KEY_LEN])

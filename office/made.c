@@ -121,9 +121,10 @@ static int setting_write(const char *path, const char *value)
 	return fd < 0 || write(fd, value, strlen(value)) < 0 ? -errno : 0;
 }
 
-int made_set(struct made *m, const char *path, const char *value)
+int made_set(struct made *m, const char *path, const char *value, struct audit *a)
 {
 	struct made_setting s = {.path = ""}, *to = NULL;
+	char what[192];
 	int r = setting_read(path, s.before);
 
 	if (r == 0 && !strcmp(s.before, value))
@@ -143,6 +144,9 @@ int made_set(struct made *m, const char *path, const char *value)
 		r = setting_write(path, value);
 	if (r < 0)
 		log_error("cannot set /proc/sys/%s to %s: %s", path, value, strerror(-r));
+	snprintf(what, sizeof(what), "the setting %s=%s", path, value);
+	if (r == 0)
+		audit_did(a, what, s.before);
 	return r;
 }
 

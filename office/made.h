@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "base/buf.h"
+#include "office/audit.h"
 
 #include <limits.h>
 
@@ -35,10 +35,10 @@ int made_save(const struct made *m);
 int made_forget(struct made *m);
 
 /*
- * made_set(m, path, value): a setting below /proc/sys; its value of before is written down, unless it
+ * made_set(m, path, value, a): a setting below /proc/sys; its value of before is written down, unless it
  * is the same.  0 or negative errno after a line of the log.
  */
-int made_set(struct made *m, const char *path, const char *value);
+int made_set(struct made *m, const char *path, const char *value, struct audit *a);
 
 /* made_restore(m): the settings of before, where ours are still in force. */
 int made_restore(struct made *m);

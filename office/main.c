@@ -50,6 +50,10 @@ static const struct cmd_option up_options[] = {
 		.help = "the tunnel's interface, after which files are called too"},
 	{"probe", .value = VALUE_BOOL_AT(verb_settings, probe),
 		.help = "ask again what was found before: the gateway of a LAN whose return mode is auto, and the MTU"},
+	{"stay", .value = VALUE_BOOL_AT(verb_settings, stay),
+		.help = "stay afterwards, and repair what others change, until SIGTERM or down"},
+	{"clock-wait", .metavar = "SECONDS", .value = VALUE_INT_AT(verb_settings, clock_wait_s, 0, 86400, "60"),
+		.help = "with --stay: how long to wait for a clock that is wrong to be set"},
 };
 
 static const struct cmd_option status_options[] = {

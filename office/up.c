@@ -19,8 +19,8 @@
 
 #define METRIC 5000u /* above that of any network's own: where both have a prefix, the one here is meant */
 
-/* One at a time.  Programs that we run hold it too: when we are killed, they are not. */
-static int lock(int *ret)
+/* Programs that we run hold it too: when we are killed, they are not. */
+int up_lock(int *ret)
 {
 	int r = 0;
 
@@ -46,29 +46,30 @@ static int load(const char *interface, struct made *ret)
 
 /* ---- settings ---- */
 
-static int set(struct made *m, const char *device, const char *name, const char *value)
+static int set(struct made *m, const char *device, const char *name, const char *value, struct audit *a)
 {
 	char path[128];
 
 	snprintf(path, sizeof(path), "net/ipv4/conf/%s/%s", device, name);
-	return made_set(m, path, value);
+	return made_set(m, path, value, a);
 }
 
 /* Of the interfaces that take part; whether this machine is a router for others is not ours to say. */
-static int set_settings(const struct plan *p, const char *interface, const struct lan *lan, struct made *m)
+static int set_settings(const struct plan *p, const char *interface, const struct lan *lan, struct made *m,
+	struct audit *a)
 {
 	int result = 0, r;
 
 	if (p->forward) {
-		result = set(m, interface, "forwarding", "1");
-		r = lan->device[0] ? set(m, lan->device, "forwarding", "1") : 0;
+		result = set(m, interface, "forwarding", "1", a);
+		r = lan->device[0] ? set(m, lan->device, "forwarding", "1", a) : 0;
 		result = result ? result : r;
 	}
 	/* Either of the two lets it send them. */
 	if (p->no_redirects) {
-		r = set(m, "all", "send_redirects", "0");
+		r = set(m, "all", "send_redirects", "0", a);
 		result = result ? result : r;
-		r = set(m, interface, "send_redirects", "0");
+		r = set(m, interface, "send_redirects", "0", a);
 		result = result ? result : r;
 	}
 	return result;
@@ -131,7 +132,7 @@ static int set_link(const struct plan *p, const char *interface, struct net *n)
 	return r;
 }
 
-static int set_kernel(const struct plan *p, const char *interface, struct made *m)
+static int set_kernel(const struct plan *p, const char *interface, struct made *m, struct audit *a)
 {
 	cleanup(net_closep) struct net *n = NULL;
 	struct lan lan = {.device = ""};
@@ -141,18 +142,22 @@ static int set_kernel(const struct plan *p, const char *interface, struct made *
 		log_error("cannot reach the interface %s: %s", interface, strerror(-r));
 		return r;
 	}
+	net_tell(n, audit_did, a);
 	/* Before it goes up: the kernel's WireGuard sets this then, and nobody would take it back. */
 	if (p->self->engine == ENGINE_KERNEL)
-		r_early = set(m, "all", "send_redirects", "0");
+		r_early = set(m, "all", "send_redirects", "0", a);
 	r = set_link(p, interface, n);
 	if (r < 0)
 		return r;
+	/* Of a session that ended with the link the other side knows nothing. */
+	if (r > 0)
+		engine_call(p, interface);
 	if (p->self->kind == MEMBER_NODE)
 		result = lan_find(p->self, n, &lan);
 	if (result == 0 && p->gateway_back)
 		result = lan_find_gateway(p->self, n, &lan);
 	/* Without it nothing of the LAN is done, and the node itself is reached. */
-	r = set_settings(p, interface, &lan, m);
+	r = set_settings(p, interface, &lan, m, a);
 	result = result ? result : r;
 	r = set_routes(p, interface, n, &lan);
 	result = result ? result : r;
@@ -161,23 +166,20 @@ static int set_kernel(const struct plan *p, const char *interface, struct made *
 	return result ? result : r;
 }
 
-int up(const struct plan *p, const char *interface, const uint8_t key[KEY_LEN])
+int up(const struct plan *p, const char *interface, const uint8_t key[KEY_LEN], int lock_fd, struct audit *a)
 {
 	cleanup(made_done) struct made m = {.link = false};
-	cleanup(close_fd) int locked = -1;
-	int r = lock(&locked), r_filter;
+	int r = load(interface, &m), r_filter;
 
 	if (r == 0)
-		r = load(interface, &m);
-	if (r == 0)
-		r = engine_start(interface, p->self->engine, key, locked, &m);
+		r = engine_start(interface, p->self->engine, key, lock_fd, &m, a);
 	if (r < 0)
 		return r;
 	/* Before anything can come through: a flow keeps the source that it began with. */
-	r_filter = filter_set(p, interface);
-	r = engine_configure(p, interface, key);
+	r_filter = filter_set(p, interface, a);
+	r = engine_configure(p, interface, key, a);
 	if (r == 0)
-		r = set_kernel(p, interface, &m);
+		r = set_kernel(p, interface, &m, a);
 	engine_remember(interface);
 	return r ? r : r_filter;
 }
@@ -205,7 +207,8 @@ int down(const char *interface)
 {
 	cleanup(made_done) struct made m = {.link = false};
 	cleanup(close_fd) int locked = -1;
-	int result = lock(&locked), r;
+	struct audit a = {.repair = false};
+	int result = up_lock(&locked), r;
 
 	if (result == 0)
 		result = load(interface, &m);
@@ -215,7 +218,7 @@ int down(const char *interface)
 	result = clear_kernel(interface);
 	r = engine_stop(interface, &m);
 	result = result ? result : r;
-	r = filter_set(NULL, interface);
+	r = filter_set(NULL, interface, &a);
 	result = result ? result : r;
 	r = made_restore(&m);
 	result = result ? result : r;

@@ -1,7 +1,7 @@
 #include "office/verbs.h"
 
+#include "office/stay.h"
 #include "office/up.h"
-
 
 int verb_down(const struct cmd_call *call, void *into)
 {
@@ -9,5 +9,5 @@ int verb_down(const struct cmd_call *call, void *into)
 
 	if (!verb_on_member(s))
 		return 1;
-	return down(s->interface) < 0;
+	return stay_end(s->interface) < 0 || down(s->interface) < 0;
 }

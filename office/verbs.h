@@ -14,8 +14,9 @@ struct verb_settings {
 	char	file[PATH_MAX];
 	char	interface[IFNAMSIZ];
 	char	into[PATH_MAX];	/* export: "": standard output */
-	bool	json, dot, svg, probe, text, new_key;
+	bool	json, dot, svg, probe, text, new_key, stay;
 	uint32_t watch_s;	/* 0: once */
+	uint32_t clock_wait_s;
 };
 
 /* verb_interface(s): whether the name can be that of an interface, a table and files; said if not. */

@@ -26,8 +26,8 @@ ok "the package has programs, units, user, directories, manuals, completion and 
 	holds ginnel-wg usr/bin/ginnel-{wg,conf}$ lib/systemd/system/ginnel-{wg,conf}@.service$ usr/lib/{sysusers,tmpfiles}.d/ginnel-wg.conf$ \
 	usr/share/man/man8/ginnel-{wg,conf}.8.gz$ usr/share/bash-completion/completions/ginnel-{wg,conf}.bash$ \
 	usr/share/doc/ginnel-wg/{OPERATIONS.md,examples/wg-quick-ginnel.conf}
-ok "that of the front has its programs, manuals and completion [deb-holds]" \
-	holds ginnel usr/bin/ginnel{,-lab,-scope}$ usr/share/man/man1/ginnel{,-scope}.1.gz$ usr/share/bash-completion/completions/ginnel{,-scope}.bash$
+ok "that of the front has its programs, unit, manuals and completion [deb-holds]" \
+	holds ginnel usr/bin/ginnel{,-lab,-office,-scope}$ lib/systemd/system/ginnel-office@.service$ usr/share/man/man1/ginnel{,-scope}.1.gz$ usr/share/bash-completion/completions/ginnel{,-scope}.bash$
 id=$(readelf -n /run/lab/later/usr/bin/ginnel-wg | sed -n 's/.*Build ID: //p')
 ok "and that of the symbols those of the very program [deb-holds]" holds ginnel-wg-dbgsym "usr/lib/debug/.build-id/${id:0:2}/${id:2}.debug$"
 ok "lintian finds no fault with them [deb-lintian]" lintian --fail-on error,warning "$top"/.build/deb/*.changes

@@ -203,6 +203,50 @@ def stream(ns, to, at, n=300000, patience=lab.PATIENCE):
     return there, back
 
 
+class Monitor:
+    """Every change of links, addresses, routes, rules and of nftables in a host."""
+
+    def __init__(self, ns):
+        self.ns, self.marks, self.p = ns, 0, []
+        self.files = ["/run/lab/%s.%s" % (ns, x) for x in ("ip", "nft")]
+        for f, cmd in zip(self.files, ("ip monitor link address route rule", "nft monitor")):
+            self.p.append(subprocess.Popen(there(ns, ["stdbuf", "-oL", *cmd.split()]), stdout=open(f, "w")))
+        lab.wait_for(lambda: all(self.mark()), step=0.1)
+        self.at = self.mark_and_wait()
+
+    def mark(self):
+        """Make a change of our own in each; whether it was seen."""
+        self.marks += 1
+        name = "mark%d-" % self.marks
+        run(self.ns, "ip rule add pref %d table 1" % (20000 + self.marks))
+        run(self.ns, "ip rule del pref %d table 1" % (20000 + self.marks))
+        run(self.ns, "nft add table ip " + name)
+        run(self.ns, "nft delete table ip " + name)
+        return self.seen()
+
+    def seen(self):
+        words = "Deleted %d:" % (20000 + self.marks), "delete table ip mark%d-" % self.marks
+        return [w in open(f).read() for f, w in zip(self.files, words)]
+
+    def mark_and_wait(self):
+        self.mark()
+        lab.wait_for(lambda: all(self.seen()))
+        return [os.path.getsize(f) for f in self.files]
+
+    def stop(self):
+        """What was seen since it began."""
+        before, good = self.at, self.mark_and_wait()
+        for p in self.p:
+            p.terminate()
+            p.wait()
+        seen = [] if good and all(self.seen()) else ["it has stopped listening"]
+        for f, at in zip(self.files, before):
+            with open(f) as x:
+                x.seek(at)
+                seen += [line.strip() for line in x if line.strip() and not re.search(r"200\d\d:|table ip mark|new generation", line)]
+        return seen
+
+
 def build():
     """All of it, and the desk of the administrator."""
     os.makedirs(DESK)

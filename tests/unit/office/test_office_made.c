@@ -13,6 +13,7 @@ int __wrap_store_read(const char *path, struct buf *ret);
 int __wrap_store_write(const char *path, mode_t mode, const struct buf *text);
 int __wrap_store_remove(const char *path);
 
+static struct audit told;
 static char notes[8192], notes_path[PATH_MAX];
 static bool is_there;
 static int writing;		/* what it says: 0, or negative errno */
@@ -134,8 +135,8 @@ static void round_trip(void)
 	CHECK_EQ(made_load("wg9", &again), 0);
 	CHECK(again.link && !again.ifindex);
 	m.ifindex = 12;
-	CHECK_EQ(made_set(&m, setting("one"), "1"), 0);
-	CHECK_EQ(made_set(&m, setting("two"), "6"), 0);
+	CHECK_EQ(made_set(&m, setting("one"), "1", &told), 0);
+	CHECK_EQ(made_set(&m, setting("two"), "6", &told), 0);
 	made_done(&again);
 	CHECK_EQ(made_load("wg9", &again), 0);
 	CHECK(again.link && again.ifindex == 12 && again.n_settings == 2);
@@ -156,14 +157,14 @@ static void written_first(void)
 
 	begin();
 	CHECK_EQ(made_load("wg9", &m), 0);
-	CHECK_EQ(made_set(&m, setting("one"), "0"), 0);
+	CHECK_EQ(made_set(&m, setting("one"), "0", &told), 0);
 	CHECK(!is_there && !m.n_settings);
-	CHECK_EQ(made_set(&m, setting("one"), "1"), 0);
+	CHECK_EQ(made_set(&m, setting("one"), "1", &told), 0);
 	CHECK_STR(at_writing, "0");
 	says("one", "1");
 	/* Somebody changes it, and so do we again: what it was first is what down brings back. */
 	put_value("one", "7\n");
-	CHECK_EQ(made_set(&m, setting("one"), "1"), 0);
+	CHECK_EQ(made_set(&m, setting("one"), "1", &told), 0);
 	CHECK_EQ(m.n_settings, 1);
 	CHECK_EQ(made_restore(&m), 0);
 	says("one", "0");
@@ -177,9 +178,9 @@ static void no_room(void)
 	begin();
 	writing = -ENOSPC;
 	CHECK_EQ(made_load("wg9", &m), 0);
-	CHECK_EQ(made_set(&m, setting("one"), "1"), -ENOSPC);
+	CHECK_EQ(made_set(&m, setting("one"), "1", &told), -ENOSPC);
 	says("one", "0");
-	CHECK_EQ(made_set(&m, setting("three"), "1"), -ENOENT);
+	CHECK_EQ(made_set(&m, setting("three"), "1", &told), -ENOENT);
 	end();
 }
 
@@ -190,8 +191,8 @@ static void others_stay(void)
 
 	begin();
 	CHECK_EQ(made_load("wg9", &m), 0);
-	CHECK_EQ(made_set(&m, setting("one"), "1"), 0);
-	CHECK_EQ(made_set(&m, setting("two"), "6"), 0);
+	CHECK_EQ(made_set(&m, setting("one"), "1", &told), 0);
+	CHECK_EQ(made_set(&m, setting("two"), "6", &told), 0);
 	put_value("one", "2\n");
 	snprintf(path, sizeof(path), "%s/two", dir);
 	CHECK_EQ(unlink(path), 0);

@@ -1,0 +1,25 @@
+/*
+ * office/bring_up.h - from a member's bundle to its network: read, held against the key of this machine,
+ * kept, planned and put in force.
+ *
+ * What fails is told in the log.
+ */
+#pragma once
+
+#include "crypto/hash.h"
+#include "office/audit.h"
+
+struct bring_up {
+	const char	*interface;
+	const char	*from;		/* a file, "-": standard input; NULL: what was kept */
+	bool		 ask;		/* the gateway of a LAN, where what it does is not known */
+	bool		 ask_again;	/* also where it is */
+	uint8_t		 last[HASH_LEN];	/* of the bundle that was in force before */
+	struct audit	 audit;
+};
+
+/*
+ * bring_up(b): once.  What it finds changed, with the same bundle as the time before, is told as a repair.
+ * 0; -EINVAL and the like with nothing done; what up() returns.
+ */
+int bring_up(struct bring_up *b);
