@@ -333,7 +333,7 @@ static int set_keepalives(const struct plan *p, const char *interface, const str
 	buf_puts(&request, "set=1\n");
 	for (size_t i = 0; i < p->n_peers; i++) {
 		const struct plan_peer *peer = &p->peers[i];
-		const struct running_peer *have = running_peer(running, peer->key);
+		const struct running_peer *have = peer->key ? running_peer(running, peer->key) : NULL;
 
 		if (peer->keepalive_s || peer->next || !have || !have->endpoint[0])
 			continue;

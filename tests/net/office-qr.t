@@ -237,7 +237,7 @@ def main():
 
     # --- a tunnel of it
     status, out = call("z", [OFFICE, "up", "-"], bundle("z"))
-    ok(status == 0, "the hub is told", out)
+    ok(status == 0, "a hub comes up while others have no key yet [office-up]", out, status)
     put("e", text)
     status, out = quick("e", "up")
     ok(status == 0, "wg-quick takes the decoded text [qr-tunnel]", out)
