@@ -12,7 +12,7 @@ guest_image
 office_build || bail "no office"
 
 # All that up touches.
-state='ip -o -d link show | sed "s/ *qdisc.*//"; ip -o addr show | sed "s/valid_lft.*//"; ip rule; ip route show table all; nft list ruleset
+state='ip -o -d link show | sed "s/ *qdisc.*//"; ip -o addr show | sed "s/ tentative//; s/valid_lft.*//"; ip rule; ip route show table all; nft list ruleset
 	sysctl -a -r "^net\.ipv4\.(conf\..*\.(forwarding|send_redirects)|ip_forward)"; ls /run/ginnel 2>/dev/null'
 # as_then NAME THEN: it is as it was then.
 as_then()
