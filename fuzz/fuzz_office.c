@@ -6,6 +6,7 @@
 #include "fuzz/fuzz.h"
 
 #include "office/check.h"
+#include "office/psk.h"
 #include "office/settle.h"
 #include "office/show.h"
 
@@ -123,6 +124,7 @@ static void check_settled(const struct office *file, const struct office *lock)
 	if (!good)
 		return;
 	settle_again(file, o);
+	MUST(!o->psk || psk_make(o) == 0);
 	for (size_t i = 0; i < o->n_by_name; i++)
 		if (o->by_name[i]->kind != MEMBER_HOST)
 			check_member(o, o->by_name[i]);

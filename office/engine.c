@@ -241,6 +241,8 @@ static int put_peer(const struct plan_peer *p, struct conf_peer *ret)
 		return -ENOMEM;
 	*ret = (struct conf_peer){.has_public_key = true, .keepalive = p->keepalive_s, .allowed = allowed};
 	memcpy(ret->public_key, p->key, KEY_LEN);
+	if (p->psk)
+		memcpy(ret->psk, p->psk, KEY_LEN);
 	if (p->has_endpoint) {
 		ret->endpoint = p->member->endpoint;
 		ret->endpoint.port = p->port;

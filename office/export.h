@@ -2,7 +2,7 @@
  * office/export.h - a member's part in the words of programs that are not ours.
  *
  * Pure.  No private key is in any of them but a telephone's, if the caller brings it: it is named by
- * the file where the member has it.
+ * the file where the member has it.  Pre-shared keys are in all that name peers, if the office has them.
  */
 #pragma once
 

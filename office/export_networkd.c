@@ -7,6 +7,10 @@ static void put_peer(const struct plan_peer *p, struct buf *b)
 {
 	buf_printf(b, "\n[WireGuardPeer]\n# %s\nPublicKey=", p->member->name);
 	text_put_key(p->key, b);
+	if (p->psk) {
+		buf_puts(b, "\nPresharedKey=");
+		text_put_key(p->psk, b);
+	}
 	if (p->has_endpoint) {
 		buf_puts(b, "\nEndpoint=");
 		text_put_endpoint(&p->member->endpoint, b);
@@ -33,6 +37,10 @@ int export_networkd_netdev(const struct plan *p, const char *interface, struct b
 		"# networkctl reload takes no changes of peers in, not with systemd 252 of Debian 12.  After one of this file:\n"
 		"#   systemctl restart systemd-networkd\n",
 		p->self->name, interface, p->self->name, interface, interface);
+	if (p->office->psk)
+		buf_printf(ret, "# This file has a pre-shared key, for root and networkd only:\n"
+			"#   chown root:systemd-network " KEY_DIR "/%s.netdev; chmod 640 " KEY_DIR "/%s.netdev\n",
+			interface, interface);
 	export_put_besides(p, interface, ret);
 	buf_printf(ret, "[NetDev]\nName=%s\nKind=wireguard\nMTUBytes=%u\n\n[WireGuard]\nPrivateKeyFile=" KEY_DIR "/%s.key\n",
 		interface, p->mtu, interface);

@@ -8,6 +8,11 @@ static void put_peer(const struct plan_peer *p, struct buf *b)
 	buf_printf(b, "\n# %s\n[wireguard-peer.", p->member->name);
 	text_put_key(p->key, b);
 	buf_puts(b, "]\n");
+	if (p->psk) {
+		buf_puts(b, "preshared-key=");
+		text_put_key(p->psk, b);
+		buf_puts(b, "\npreshared-key-flags=0\n");
+	}
 	if (p->has_endpoint) {
 		buf_puts(b, "endpoint=");
 		text_put_endpoint(&p->member->endpoint, b);

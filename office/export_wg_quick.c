@@ -103,6 +103,10 @@ static void put_peer(const struct plan_peer *p, bool others, struct buf *b)
 {
 	buf_puts(b, "PublicKey = ");
 	text_put_key(p->key, b);
+	if (p->psk) {
+		buf_puts(b, "\nPresharedKey = ");
+		text_put_key(p->psk, b);
+	}
 	if (p->has_endpoint)
 		put_endpoint(p->member, others, b);
 	if (p->keepalive_s)
@@ -163,6 +167,8 @@ int export_wg_quick(const struct plan *p, const char *interface, struct buf *ret
 		export_phone(p, NULL, ret);
 		return ret->error;
 	}
+	if (p->office->psk)
+		buf_puts(ret, "# It has a pre-shared key: only root may read it, mode 0600.\n");
 	buf_printf(ret, "[Interface]\n# The private key stays on this machine, in a file that ginnel key %s has made.\n"
 		"PostUp = wg set %%i private-key %s\nAddress = ", m->name, key);
 	text_put_prefix(&m->address, ret);

@@ -1,7 +1,9 @@
 #include "office/load.h"
 
+#include "base/protect.h"
 #include "base/suggest.h"
 #include "office/check.h"
+#include "office/psk.h"
 #include "office/settle.h"
 #include "office/store.h"
 
@@ -11,14 +13,20 @@
 #define MESSAGES_MAX ((size_t)16 << 20)
 #define ENDING ".net"
 #define LOCK_ENDING ".lock"
+#define PSK_ENDING ".psk"
 
-int load_lock_path(const char *path, char ret[LOAD_PATH_MAX])
+static int path_beside(const char *path, const char *with, char ret[LOAD_PATH_MAX])
 {
 	size_t len = strlen(path), ending = sizeof(ENDING) - 1;
 
 	if (len > ending && !strcmp(path + len - ending, ENDING))
 		len -= ending;
-	return snprintf(ret, LOAD_PATH_MAX, "%.*s" LOCK_ENDING, (int)len, path) >= LOAD_PATH_MAX ? -ENAMETOOLONG : 0;
+	return snprintf(ret, LOAD_PATH_MAX, "%.*s%s", (int)len, path, with) >= LOAD_PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+int load_lock_path(const char *path, char ret[LOAD_PATH_MAX])
+{
+	return path_beside(path, LOCK_ENDING, ret);
 }
 
 static int read_office(enum dialect dialect, const char *path, struct office **ret)
@@ -75,6 +83,44 @@ int load_office(const char *path, struct office **ret)
 	return load_with_lock(path, ret, &lock, &warnings);
 }
 
+static int read_psks(const char *path, struct office *o, const struct office *lock)
+{
+	cleanup(buf_done) struct buf text = buf_of_max(OFFICE_TEXT_MAX), errors = buf_of_max(MESSAGES_MAX);
+	int r = store_read_secret(path, &text);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r == -EPERM)
+		fprintf(stderr, "ginnel-office: %s: others may read the pre-shared keys in it: chmod 600 it; or, where somebody may "
+			"have read it, remove it, and export to everybody anew\n",
+			path);
+	else if (r < 0)
+		fprintf(stderr, "ginnel-office: cannot read %s: %s\n", path, strerror(-r));
+	if (r < 0)
+		return r;
+	r = psk_read(o, lock, path, (const char *)text.data, text.len, &errors);
+	fputs(buf_str(&errors), stderr);
+	if (r == -ENOMEM)
+		fprintf(stderr, "ginnel-office: %s: %s\n", path, strerror(ENOMEM));
+	return r;
+}
+
+static int write_psks(const char *path, struct office *o)
+{
+	cleanup(buf_done) struct buf text = buf_of_max(OFFICE_TEXT_MAX);
+	int r = psk_make(o);
+
+	if (r == 0)
+		r = psk_write(o, &text);
+	if (r == 0)
+		r = store_write(path, 0600, &text);
+	if (r > 0)
+		fprintf(stderr, "ginnel-office: wrote %s: pre-shared keys, which are secret: keep it out of repositories\n", path);
+	else if (r < 0)
+		fprintf(stderr, "ginnel-office: cannot write %s: %s\n", path, strerror(-r));
+	return min(r, 0);
+}
+
 int load_pin(const char *path, const struct office *o)
 {
 	cleanup(buf_done) struct buf text = buf_of_max(OFFICE_TEXT_MAX);
@@ -90,6 +136,47 @@ int load_pin(const char *path, const struct office *o)
 	else if (r < 0)
 		fprintf(stderr, "ginnel-office: cannot write %s: %s\n", locked, strerror(-r));
 	return min(r, 0);
+}
+
+/* What somebody else has made meanwhile is read. */
+static int settle_psks(const char *path, struct office **ret)
+{
+	cleanup(buf_done) struct buf warnings = buf_of_max(MESSAGES_MAX);
+	cleanup(office_freep) struct office *o = NULL, *lock = NULL;
+	cleanup(close_fd) int locked = -1;
+	char psks[LOAD_PATH_MAX];
+	int r = path_beside(path, PSK_ENDING, psks);
+
+	if (r == 0)
+		r = store_lock(psks, &locked);
+	if (r < 0) {
+		fprintf(stderr, "ginnel-office: cannot keep pre-shared keys beside %s: %s\n", path, strerror(-r));
+		return r;
+	}
+	r = load_with_lock(path, &o, &lock, &warnings);
+	if (r == 0)
+		r = read_psks(psks, o, lock);
+	if (r == 0)
+		r = write_psks(psks, o);
+	if (r == 0)
+		r = load_pin(path, o);
+	if (r == 0)
+		*ret = steal(o);
+	return r;
+}
+
+int load_with_psks(const char *path, struct office **ret)
+{
+	cleanup(office_freep) struct office *o = NULL;
+	int r = load_office(path, &o);
+
+	if (r == 0 && o->psk) {
+		protect();
+		return settle_psks(path, ret);
+	}
+	if (r == 0)
+		*ret = steal(o);
+	return r;
 }
 
 const struct member *load_member(const struct office *o, const char *name)

@@ -1,7 +1,7 @@
 /*
  * office/load.h - the office's file and its lock, as they lie on the administrator's disk.
  *
- * office.net has its lock in office.lock beside it.  What is wrong is printed on standard error.
+ * office.net has its lock in office.lock beside it, and pre-shared keys in office.psk.  What is wrong is printed on standard error.
  */
 #pragma once
 
@@ -31,3 +31,11 @@ int load_lock_path(const char *path, char ret[LOAD_PATH_MAX]);
  * 0 or negative errno.
  */
 int load_pin(const char *path, const struct office *o);
+
+/*
+ * load_with_psks(path, ret): as load_office(), for what leaves this machine.  Where the office has
+ * pre-shared keys, they are read from the file beside the lock; those that are missing are made, those
+ * of who is gone forgotten, that file is written, then the lock is, by one process at a time; and this
+ * one is protect()ed.
+ */
+int load_with_psks(const char *path, struct office **ret);

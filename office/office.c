@@ -7,10 +7,27 @@ ENUM_DEFINE(return_mode, RETURN_MODE_LIST);
 ENUM_DEFINE(engine, ENGINE_LIST);
 ENUM_DEFINE(dialect, DIALECT_LIST);
 
+int member_set_psk(struct member *m, const uint8_t key[KEY_LEN])
+{
+	uint8_t *psk = key ? malloc(KEY_LEN) : NULL;
+
+	if (key && !psk)
+		return -ENOMEM;
+	if (key)
+		memcpy(psk, key, KEY_LEN);
+	if (m->psk)
+		explicit_bzero(m->psk, KEY_LEN);
+	free(m->psk);
+	m->psk = psk;
+	return 0;
+}
+
 void office_free(struct office *o)
 {
 	if (!o)
 		return;
+	for (size_t i = 0; i < o->n_members; i++)
+		member_set_psk(&o->members[i], NULL);
 	free(o->by_name);
 	free(o->nodes);
 	free(o->members);

@@ -10,7 +10,8 @@
  *	b host   a .55
  *	e person 10.70.0.4
  *
- * Reads bytes and opens no file.  No private key is in any of them.
+ * Reads bytes and opens no file.  No private key is in any of them.  A bundle may have pre-shared
+ * keys, which are secret.
  */
 #pragma once
 
@@ -66,6 +67,7 @@ struct member {
 	struct prefix		 address;	/* inside the tunnel, all bits; family 0: not said */
 	uint8_t			 public_key[KEY_LEN], next_key[KEY_LEN];
 	bool			 has_key, has_next_key;	/* next: of a rotation that is under way */
+	uint8_t			*psk;		/* node, person: that it shares with the hub, KEY_LEN; NULL: none is known */
 	enum engine		 engine;
 	unsigned		 mtu;		/* 0: not said */
 	unsigned		 learnt_mtu;	/* lock: measured; 0: not */
@@ -98,6 +100,7 @@ struct office {
 	struct place		 net_place, aliases_place;
 	uint16_t		 port;		/* of the tunnel; 0: not said */
 	unsigned		 mtu;		/* 0: not said */
+	bool			 psk;		/* file, lock: the hub shares a secret with each of the others */
 	unsigned		 next_id;	/* lock: the next to be given; 0: not said */
 	char			 self[OFFICE_NAME_MAX + 1];	/* bundle: whose it is */
 	struct member		*members;	/* of a file in the order of its lines, else of their ids */
@@ -130,6 +133,7 @@ ENUM_DECLARE(dialect, DIALECT_LIST);
 int office_read(enum dialect dialect, const char *file, const char *text, size_t len,
 	struct office **ret, struct buf *errors);
 
+/* office_free(o): pre-shared keys are wiped. */
 void office_free(struct office *o);
 static inline void office_freep(struct office **o)
 {
@@ -153,3 +157,6 @@ const struct member *office_find(const struct office *o, const char *name);
 
 /* office_hub(o): the first one, or NULL. */
 const struct member *office_hub(const struct office *o);
+
+/* member_set_psk(m, key): a copy; NULL: none.  The one before is wiped.  0 or -ENOMEM. */
+int member_set_psk(struct member *m, const uint8_t key[KEY_LEN]);

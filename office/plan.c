@@ -30,9 +30,12 @@ static bool comes_before(const struct prefix *a, const struct prefix *b)
 static struct plan_peer *add_peer(struct plan *p, const struct member *m, size_t n_allowed)
 {
 	struct plan_peer *peer = &p->peers[p->n_peers];
+	const struct member *spoke = m->kind == MEMBER_HUB ? p->self : m;
 
 	peer->member = m;
 	peer->key = m->has_key ? m->public_key : NULL;
+	peer->has_psk = p->office->psk || spoke->psk;
+	peer->psk = spoke->psk;
 	peer->allowed = calloc(n_allowed, sizeof(*peer->allowed));
 	/* lint-ignore -Wanalyzer-malloc-leak: those of other peers are the plan's */
 	if (!peer->allowed)
@@ -53,7 +56,9 @@ static void add_next_peer(struct plan *p, const struct plan_peer *peer)
 		.next = true,
 		.has_endpoint = peer->has_endpoint,
 		.port = peer->port,
-		.keepalive_s = peer->keepalive_s};
+		.keepalive_s = peer->keepalive_s,
+		.has_psk = peer->has_psk,
+		.psk = peer->psk};
 }
 
 /* At its place: what is added in order costs nothing, and LANs come so. */

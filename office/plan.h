@@ -27,6 +27,8 @@ struct plan_peer {
 	bool			 has_endpoint;	/* the member's own, but for the port */
 	uint16_t		 port;		/* with an endpoint: one of those that the hub answers at */
 	uint16_t		 keepalive_s;	/* 0: none */
+	bool			 has_psk;	/* a secret is shared with it */
+	const uint8_t		*psk;		/* the office's; NULL: none, or the office does not know it */
 };
 
 struct plan_route {

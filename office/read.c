@@ -164,6 +164,18 @@ static void read_version(struct reader *r, const struct token *t)
 		read_name(r, &word, r->o->self);
 }
 
+/* Whatever stands there may be a secret. */
+static void read_psk_on(struct reader *r, const struct token *t)
+{
+	if (r->dialect == DIALECT_BUNDLE)
+		reader_complain(r, r->line, reader_column(r, t), "psk: in a bundle it stands in the lines of members");
+	else if (!token_is(t, "on"))
+		reader_complain(r, r->line, reader_column(r, t),
+			"psk: must be \"on\": without the line there are none; the keys themselves are in the file that ends in .psk");
+	else
+		r->o->psk = true;
+}
+
 struct top_lines {
 	unsigned	line[N_TOP_WORDS];	/* 0: not there */
 };
@@ -205,6 +217,9 @@ static void read_top_line(struct reader *r, struct top_lines *seen, int word, co
 	case TOP_OFFICE_MTU:
 		if (read_number(r, w, &t, 576, 65535, &v))
 			o->mtu = (unsigned)v;
+		break;
+	case TOP_PSK_ON:
+		read_psk_on(r, &t);
 		break;
 	case TOP_VERSION:
 		read_version(r, &t);
@@ -298,6 +313,15 @@ static void refuse_kind(struct reader *r, const struct token *name, const struct
 	reader_refuse(r, "kind", kind, "is neither hub, node, host nor person%s", buf_str(&hint));
 }
 
+static bool fits(struct reader *r, const struct member *m, size_t *n_living)
+{
+	if (m->gone || ++*n_living <= OFFICE_MEMBERS_MAX)
+		return true;
+	if (*n_living == OFFICE_MEMBERS_MAX + 1)
+		reader_complain(r, r->line, m->place.column, "more than %d members", OFFICE_MEMBERS_MAX);
+	return false;
+}
+
 static void read_member(struct reader *r, const struct token *name, size_t *room, size_t *n_living)
 {
 	struct member *m = new_member(r, room);
@@ -320,14 +344,10 @@ static void read_member(struct reader *r, const struct token *name, size_t *room
 	if (!read_positional(r, m, &kind))
 		return;
 	read_member_words(r, m);
-	if (!named)
-		return;
-	if (!m->gone && ++*n_living > OFFICE_MEMBERS_MAX) {
-		if (*n_living == OFFICE_MEMBERS_MAX + 1)
-			reader_complain(r, r->line, m->place.column, "more than %d members", OFFICE_MEMBERS_MAX);
-		return;
-	}
-	r->o->n_members++;
+	if (named && fits(r, m, n_living))
+		r->o->n_members++;
+	else
+		member_set_psk(m, NULL);
 }
 
 struct reading {
@@ -474,7 +494,7 @@ static void find_unsaid(struct reader *r, const struct member *m)
 static void find_unsaid_tops(struct reader *r, const struct top_lines *seen, unsigned last)
 {
 	for (int i = 0; i < N_TOP_WORDS; i++)
-		if (!seen->line[i] && (i != TOP_NEXT || r->dialect == DIALECT_LOCK))
+		if (!seen->line[i] && i != TOP_PSK_ON && (i != TOP_NEXT || r->dialect == DIALECT_LOCK))
 			reader_complain(r, last, 1, "the line \"%s\" is missing", top_words[i].word);
 }
 

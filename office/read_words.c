@@ -1,6 +1,8 @@
 #include "base/suggest.h"
 #include "office/read.h"
 
+#include <errno.h>
+
 #define MTU_LEAST 576
 #define MTU_MOST 65535
 #define ID_MOST 1000000000
@@ -21,6 +23,20 @@ static int find_word(const struct token *t)
 		if (token_is(t, words[i].word))
 			return i;
 	return -1;
+}
+
+/* Of what is wrong here nothing is said again: it may be a secret, or most of one. */
+static void take_psk(struct reader *r, struct member *m, const struct token *t)
+{
+	static const uint8_t none[KEY_LEN];
+	uint8_t key[KEY_LEN];
+
+	/* lint-ignore -Wanalyzer-null-dereference: a word that has a value comes here with it */
+	if (key_text_parse(t->at, t->len, key) < 0 || !memcmp(key, none, KEY_LEN))
+		reader_complain(r, r->line, reader_column(r, t), "psk: is no pre-shared key: 44 characters as wg genpsk prints them");
+	else if (member_set_psk(m, key) < 0)
+		r->error = -ENOMEM;
+	explicit_bzero(key, sizeof(key));
 }
 
 static void take_word(struct reader *r, struct member *m, int word, const struct token *t)
@@ -79,6 +95,9 @@ static void take_word(struct reader *r, struct member *m, int word, const struct
 		break;
 	case WORD_NEXT_KEY:
 		m->has_next_key = read_key(r, w, t, m->next_key);
+		break;
+	case WORD_PSK:
+		take_psk(r, m, t);
 		break;
 	case WORD_LEARNT:
 		if (read_enum(r, w, t, &return_mode_enum, &value))
@@ -144,7 +163,9 @@ void read_member_words(struct reader *r, struct member *m)
 			reader_complain(r, r->line, column, "%s: a value is missing: %s", words[word].word, words[word].doc);
 			return;
 		}
-		if (!words[word].said && r->dialect == DIALECT_FILE)
+		if (word == WORD_PSK && r->dialect != DIALECT_BUNDLE)
+			reader_complain(r, r->line, column, "psk: a secret does not belong here: the line \"psk on\" has one made for each");
+		else if (!words[word].said && r->dialect == DIALECT_FILE)
 			reader_complain(r, r->line, column, "%s: nobody says this here: it is derived, and kept in the lock",
 				words[word].word);
 		else if (!(words[word].kinds & KINDS(m->kind)))

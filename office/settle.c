@@ -94,6 +94,7 @@ static void settle_prefixes(struct settling *s)
 	o->aliases_place = s->file->aliases_place;
 	o->port = s->file->port ? s->file->port : SETTLE_PORT;
 	o->mtu = s->file->mtu ? s->file->mtu : SETTLE_MTU;
+	o->psk = s->file->psk;
 }
 
 /* ---- members ---- */
@@ -136,6 +137,7 @@ static void settle_member(struct settling *s, const struct member *from)
 	*m = *from;
 	m->id = 0;
 	m->has_key = m->has_next_key = false;
+	m->psk = NULL;
 	m->learnt_mtu = 0;
 	m->learnt_mode = RETURN_AUTO;
 	if (old && !old->gone && old->kind == from->kind) {
@@ -242,6 +244,7 @@ static int keep_gone(struct settling *s)
 			continue;
 		m->gone = true;
 		m->has_next_key = m->phone = false;
+		m->psk = NULL;
 		m->engine = ENGINE_GINNEL;
 		m->mtu = m->learnt_mtu = 0;
 		m->lan_address = m->gateway = (struct prefix){0};
@@ -411,14 +414,18 @@ int settle_part(const struct office *o, const struct member *m, struct office **
 	if (!part->members)
 		return -ENOMEM;
 	for (const struct member *other = o->members; other < o->members + o->n_members; other++) {
+		struct member *to;
 		bool met = m->kind == MEMBER_HUB || other->kind == MEMBER_HUB || other == m;
 
 		if (other->gone || other->kind == MEMBER_HOST || (!met && other->kind != MEMBER_NODE))
 			continue;
-		part->members[part->n_members] = *other;
+		to = &part->members[part->n_members++];
+		*to = *other;
+		to->psk = NULL;
 		if (!met)
-			strip(&part->members[part->n_members]);
-		part->n_members++;
+			strip(to);
+		else if (other->psk && member_set_psk(to, other->psk) < 0)
+			return -ENOMEM;
 	}
 	r = office_index(part);
 	if (r < 0)

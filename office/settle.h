@@ -31,6 +31,7 @@ int settle(const struct office *file, const char *name, const struct office *loc
 /*
  * settle_part(o, member, ret): of a settled office what this member needs to know, which is what
  * its bundle holds: plan_make() of the part is plan_make() of the whole.  Keys, endpoints and hosts of
- * others that it does not speak with are left out.  0 or -ENOMEM.
+ * others that it does not speak with are left out.  Pre-shared keys are in it if ${o} has them, see
+ * office/psk.h.  0 or -ENOMEM.
  */
 int settle_part(const struct office *o, const struct member *m, struct office **ret);

@@ -39,6 +39,8 @@ static void put_peer(const struct plan_peer *peer, struct buf *ret)
 	put_key("public_key", peer->key, ret);
 	if (peer->next)
 		put_bool("next", true, ret);
+	if (peer->has_psk)
+		put_bool("preshared_key", true, ret);
 	if (peer->has_endpoint) {
 		buf_puts(ret, ", \"endpoint\": \"");
 		text_put_endpoint(&peer->member->endpoint, ret);

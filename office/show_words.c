@@ -9,7 +9,7 @@
 
 /* One fact of a plan, and what it was before. */
 struct fact {
-	char			 key[96], value[160];
+	char			 key[96], value[192];
 	const struct member	*because;
 	struct fact		*before;	/* of the other plan */
 };
@@ -76,7 +76,7 @@ static void add_peer(struct facts *f, const struct plan *p, const struct plan_pe
 	}
 	if (peer->keepalive_s)
 		snprintf(keepalive, sizeof(keepalive), ", keepalive %u s", peer->keepalive_s);
-	add(f, m, key, "%.90s%s%s", buf_str(&endpoint), public_key, keepalive);
+	add(f, m, key, "%.90s%s%s%s", buf_str(&endpoint), public_key, keepalive, peer->has_psk ? ", with a pre-shared key" : "");
 	for (size_t i = 0; i < peer->n_allowed; i++) {
 		const struct plan_route *r = i < p->n_routes ? &p->routes[i] : NULL;
 

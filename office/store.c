@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #define PIECE ((size_t)65536)
@@ -37,6 +38,16 @@ int store_read(const char *path, struct buf *ret)
 	return fd < 0 ? -errno : read_all(fd, ret);
 }
 
+int store_read_secret(const char *path, struct buf *ret)
+{
+	cleanup(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	return (st.st_mode & (S_IRWXG | S_IRWXO)) ? -EPERM : read_all(fd, ret);
+}
+
 static int write_all(int fd, const struct buf *text)
 {
 	for (size_t at = 0; at < text->len;) {
@@ -63,6 +74,15 @@ static int open_directory(const char *path, int *ret)
 		return -errno;
 	*ret = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return *ret < 0 ? -errno : 0;
+}
+
+int store_lock(const char *path, int *ret)
+{
+	int r = open_directory(path, ret);
+
+	while (r == 0 && flock(*ret, LOCK_EX) < 0 && errno == EINTR)
+		;
+	return r;
 }
 
 static int replace(const char *path, mode_t mode, const struct buf *text, bool only_new)

@@ -10,6 +10,15 @@
 /* store_read(path, ret): append what the file has, "-": standard input.  0 or negative errno. */
 int store_read(const char *path, struct buf *ret);
 
+/* store_read_secret(path, ret): the same of a file that only its owner may read; else -EPERM. */
+int store_read_secret(const char *path, struct buf *ret);
+
+/*
+ * store_lock(path, ret): who reads the file and writes it anew is the only one who does, until ${*ret} is
+ * closed.  0, also where the filesystem has no locks; or negative errno.
+ */
+int store_lock(const char *path, int *ret);
+
 /*
  * store_write(path, mode, text): make it this file's contents, on disk when it returns; a file that has
  * them already is left alone.  The directory is made (0755) where only it is missing.

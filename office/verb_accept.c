@@ -26,7 +26,7 @@ int verb_accept(const struct cmd_call *call, void *into)
 	cleanup(office_freep) struct office *o = NULL;
 	int r;
 
-	if (load_office(s->file, &o) < 0)
+	if (load_with_psks(s->file, &o) < 0)
 		return 1;
 	r = gather(call, &text);
 	if (r < 0) {

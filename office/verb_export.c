@@ -101,7 +101,7 @@ static int put_networkd(const struct call *c)
 	if (r == 0)
 		r = export_networkd_network(p, c->s->interface, &network);
 	if (r == 0)
-		r = put_file(c, "netdev", 0644, &netdev);
+		r = put_file(c, "netdev", c->o->psk ? 0600 : 0644, &netdev);
 	return r < 0 ? r : put_file(c, "network", 0644, &network);
 }
 
@@ -218,7 +218,7 @@ int verb_export(const struct cmd_call *call, void *into)
 			form->name);
 		return 1;
 	}
-	if (!form || !verb_interface(c.s) || load_office(c.s->file, &o) < 0)
+	if (!form || !verb_interface(c.s) || (form->needs_keys ? load_with_psks : load_office)(c.s->file, &o) < 0)
 		return 1;
 	c.o = o;
 	c.m = find(o, call->operands[0]);
@@ -235,5 +235,7 @@ int verb_export(const struct cmd_call *call, void *into)
 	/* What leaves this machine stays as it is. */
 	if (load_pin(c.s->file, o) < 0)
 		return 1;
+	if (o->psk && form->needs_keys && out.len && isatty(STDOUT_FILENO))
+		fprintf(stderr, "ginnel-office: note: this has pre-shared keys, which are secret, and was shown on a terminal\n");
 	return cmd_print(&out);
 }

@@ -212,7 +212,7 @@ static int take(const struct verb_settings *s, const char *name, const uint8_t p
 	cleanup(buf_done) struct buf line = buf_of_max(256), said = buf_of_max(1024), errors = buf_of_max(1024);
 	cleanup(office_freep) struct office *o = NULL;
 	const struct member *m;
-	int r = load_office(s->file, &o);
+	int r = load_with_psks(s->file, &o);
 
 	if (r == 0)
 		r = find(o, s, name, &m);
@@ -250,7 +250,7 @@ int verb_qr(const struct cmd_call *call, void *into)
 	}
 	protect();
 	keep_from_swap();
-	if (load_office(s->file, &o) < 0 || find(o, s, name, &m) < 0)
+	if (load_with_psks(s->file, &o) < 0 || find(o, s, name, &m) < 0)
 		return 1;
 	r = plan_make(o, m, &p);
 	if (r < 0) {

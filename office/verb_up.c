@@ -1,5 +1,6 @@
 #include "office/verbs.h"
 
+#include "base/protect.h"
 #include "office/bring_up.h"
 #include "office/stay.h"
 
@@ -15,5 +16,6 @@ int verb_up(const struct cmd_call *call, void *into)
 
 	if (!verb_on_member(s))
 		return 1;
+	protect();
 	return (s->stay ? stay_run(&b, s->clock_wait_s) : bring_up(&b)) < 0;
 }

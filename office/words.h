@@ -31,6 +31,8 @@
 	X(ID, "id", ALL_KINDS, DERIVED, VALUE, "its number, never given twice")                    \
 	X(KEY, "key", OURS, DERIVED, VALUE, "its public key")                                      \
 	X(NEXT_KEY, "next-key", OURS, DERIVED, VALUE, "the public key that takes over")            \
+	X(PSK, "psk", KINDS(MEMBER_NODE) | KINDS(MEMBER_PERSON), DERIVED, VALUE,                   \
+		"bundle only: the secret that it shares with the hub")                             \
 	X(LEARNT, "learnt", KINDS(MEMBER_NODE), DERIVED, VALUE, "the return mode that a probe found") \
 	X(LEARNT_MTU, "learnt-mtu", OURS, DERIVED, VALUE, "the MTU that was measured")             \
 	X(GONE, "gone", OURS, DERIVED, ALONE, "was a member once; what was its own stays taken")
@@ -41,9 +43,10 @@
 	X(ALIASES, "aliases", SAID, "the LANs' aliases are of this prefix")                        \
 	X(PORT, "port", SAID, "the hub's UDP port")                                                \
 	X(OFFICE_MTU, "mtu", SAID, "the tunnel's MTU where a member says none")                    \
+	X(PSK_ON, "psk", SAID, "on: the hub shares a secret with each of the others")              \
 	X(VERSION, "version", DERIVED, "of the format; in a bundle \"for NAME\" follows")          \
 	X(NEXT, "next", DERIVED, "the next id")
 
 /* Not known yet, and kept free: no member bears such a name. */
-#define LATER_TOP_WORDS "allow", "group", "name", "psk", "ula"
-#define LATER_MEMBER_WORDS "dhcp121", "expires", "full", "inlan", "psk", "ra", "standin"
+#define LATER_TOP_WORDS "allow", "group", "name", "ula"
+#define LATER_MEMBER_WORDS "dhcp121", "expires", "full", "inlan", "ra", "standin"

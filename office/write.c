@@ -50,7 +50,7 @@ static void put_hub(const struct member *m, struct buf *ret)
 		buf_printf(ret, "%s%u", i ? "," : " ports ", m->ports[i]);
 }
 
-static void put_member(const struct member *m, struct buf *ret)
+static void put_member(const struct member *m, enum dialect dialect, struct buf *ret)
 {
 	buf_printf(ret, "%s %s", m->name, enum_name(&member_kind_enum, m->kind));
 	switch (m->kind) {
@@ -81,6 +81,8 @@ static void put_member(const struct member *m, struct buf *ret)
 		put_key("key", m->public_key, ret);
 	if (m->has_next_key)
 		put_key("next-key", m->next_key, ret);
+	if (m->psk && dialect == DIALECT_BUNDLE)
+		put_key("psk", m->psk, ret);
 	buf_puts(ret, m->gone ? " gone\n" : "\n");
 }
 
@@ -97,8 +99,8 @@ int office_write(const struct office *o, enum dialect dialect, struct buf *ret)
 	put_prefix("", &o->aliases, ret);
 	buf_printf(ret, "\nport %u\nmtu %u\n", o->port, o->mtu);
 	if (dialect != DIALECT_BUNDLE)
-		buf_printf(ret, "next %u\n", o->next_id);
+		buf_printf(ret, "%snext %u\n", o->psk ? "psk on\n" : "", o->next_id);
 	for (size_t i = 0; i < o->n_members; i++)
-		put_member(&o->members[i], ret);
+		put_member(&o->members[i], dialect, ret);
 	return ret->error;
 }

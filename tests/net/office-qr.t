@@ -265,5 +265,22 @@ def main():
     status, out = quick("e", "up")
     ok(status == 0 and ping("e", "10.70.0.1") == 0, "and the other one works [qr-new] [qr-tunnel]", out)
 
+    # --- and a pre-shared key
+    write(PHONE + "psk on\n")
+    t = Terminal("--new", "e")
+    screen = t.shows()
+    t.type(b"\n")
+    status, why = t.end()
+    psk = re.search(r"(?m)^e (\S+)$", open(DESK + "/office.psk").read()).group(1)
+    text = decode(pixels(screen)).rstrip("\n") + "\n"
+    ok(status == 0 and "\nPresharedKey = %s\n" % psk in text, "the code has the pre-shared key, which is made for it [psk-export]", why)
+    same(files_with(forms(psk)), [DESK + "/office.psk"], "and the file of pre-shared keys has it, and no other [psk-secret]")
+    quick("e", "down")
+    put("e", text)
+    status, out = call("z", [OFFICE, "up", "-"], bundle("z"))
+    ok(status == 0, "the hub is told", out)
+    status, out = quick("e", "up")
+    ok(status == 0 and ping("e", "10.70.0.1") == 0, "and it works at both ends [psk-export]", out)
+
 
 lab.main(600, main)

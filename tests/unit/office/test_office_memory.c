@@ -4,13 +4,15 @@
 
 #include "office/check.h"
 #include "office/plan.h"
+#include "office/psk.h"
 
 #include <errno.h>
 #include <stdio.h>
 
 #define MORE                                                                                       \
 	"g node 10.1.7.0/24 return route+gw gw .1 at .2 if eth1 mtu 1380\n"                        \
-	"h host g 10.1.7.7\n"
+	"h host g 10.1.7.7\n"                                                                      \
+	"psk on\n"
 #define WRONG                                                                                      \
 	"z hbu z.example.com\n"                                                                    \
 	"a node 192.168.201.0/24 retrun snat\n"                                                    \
@@ -69,7 +71,8 @@ static bool no_memory(int r, const void *left)
 static bool plan_all(const struct office *o, struct buf *ret)
 {
 	for (size_t i = 0; i < o->n_members; i++) {
-		cleanup(office_freep) struct office *part = NULL;
+		cleanup(buf_done) struct buf text = buf_of_max(LOCK_MAX), errors = buf_of_max(LOCK_MAX);
+		cleanup(office_freep) struct office *part = NULL, *back = NULL;
 		cleanup(plan_freep) struct plan *p = NULL;
 		long left;
 
@@ -79,6 +82,13 @@ static bool plan_all(const struct office *o, struct buf *ret)
 			return false;
 		if (no_memory(plan_make(part, office_find(part, o->members[i].name), &p), p))
 			return false;
+		if (office_write(part, DIALECT_BUNDLE, &text)) {
+			CHECK_EQ(text.error, -ENOMEM);
+			return false;
+		}
+		if (no_memory(office_read(DIALECT_BUNDLE, "x", (const char *)text.data, text.len, &back, &errors), back))
+			return false;
+		CHECK_EQ(!office_find(back, o->members[i].name)->psk, !o->members[i].psk);
 		left = pause_failing();
 		put_plan(p, ret);
 		until_failure = left;
@@ -111,6 +121,8 @@ static void office_once(void)
 		no_memory(settle(file, "x", again, "x.lock", &settled, &errors), settled))
 		return;
 	CHECK_EQ(settled->next_id, o->next_id);
+	if (no_memory(psk_make(settled), NULL))
+		return;
 	if (plan_all(settled, &plans))
 		same(plans_text, &plans);
 }

@@ -80,11 +80,12 @@ static void lock_words(void)
 				   "z hub z.example.com:51820 address 10.70.0.1 id 1 key " KEY1 "\n"
 				   "a node 192.168.1.0/24 address 10.70.0.2 alias 10.71.1.0/24 learnt snat learnt-mtu 1380 id 2 key " KEY1
 				   " next-key " KEY2 "\n"
-				   "f person 10.70.0.3 id 3 gone\nf person 10.70.0.5 id 9\nh host a 192.168.1.55 id 4\n";
+				   "psk on\nf person 10.70.0.3 id 3 gone\nf person 10.70.0.5 id 9\nh host a 192.168.1.55 id 4\n";
 	cleanup(office_freep) struct office *o = read_text(DIALECT_LOCK, text);
 	const struct member *a = office_find(o, "a");
 
 	CHECK_EQ(o->next_id, 10);
+	CHECK(o->psk);
 	CHECK(a->has_key && a->has_next_key);
 	CHECK_EQ(a->public_key[0], 0x40);
 	CHECK_EQ(a->next_key[0], 0x1c);
@@ -132,9 +133,20 @@ static const struct {
 	{DIALECT_FILE, "z hub z ports 1,2,3,4,5\n", "x:1:15: ports: \"1,2,3,4,5\" are more than 4\n"},
 	{DIALECT_FILE, "z hub a..b/c\n", "x:1:7: hub: \"a..b/c\" is neither an address nor a name\n"},
 	{DIALECT_FILE, "z hub 2001:db8::1\n", "x:1:7: hub: \"2001:db8::1\" must stand in brackets: [2001:db8::1]\n"},
+	{DIALECT_FILE, "psk " KEY1 "\n",
+		"x:1:5: psk: must be \"on\": without the line there are none; the keys themselves are in the file that ends in .psk\n"},
+	{DIALECT_FILE, "psk on\npsk on\npsk person\n", "x:2:1: psk: said before, in line 1\nx:3:1: name: \"psk\" is a word of the grammar, and no member's name\n"},
+	{DIALECT_FILE, "f person psk " KEY1 "\n",
+		"x:1:10: psk: a secret does not belong here: the line \"psk on\" has one made for each\n"},
 	{DIALECT_FILE, "a person\x01\n", "x:1:9: a control character\n"},
 	{DIALECT_LOCK, "version 2\nwhat else\n", "x:1:9: version: \"2\" is of another ginnel's format: this one knows 1\n"},
 	{DIALECT_LOCK, "net 10.0.0.0/8\nversion 1\naliases 10.0.0.0/8\nport 1\nmtu 1400\nnext 1\n", "x:1:1: \"version 1\" must come first\n"},
+	{DIALECT_LOCK, "version 1\nnet 10.0.0.0/8\naliases 11.0.0.0/8\nport 1\nmtu 1400\nnext 2\nf person 10.0.0.1 id 1 psk " KEY1 "\n",
+		"x:7:24: psk: a secret does not belong here: the line \"psk on\" has one made for each\n"},
+	{DIALECT_BUNDLE, "version 1 for f\nnet 10.0.0.0/8\naliases 11.0.0.0/8\nport 1\nmtu 1400\npsk on\n"
+			 "z hub z:1 address 10.0.0.2 id 2 psk " KEY1 "\nf person 10.0.0.1 id 1 psk " KEY1 "=\n",
+		"x:6:5: psk: in a bundle it stands in the lines of members\nx:7:33: psk: a hub has none\n"
+		"x:8:28: psk: is no pre-shared key: 44 characters as wg genpsk prints them\n"},
 	{DIALECT_BUNDLE, "version 1\n", "x:1:10: version: \"for NAME\" is missing\n"},
 };
 
