@@ -594,6 +594,8 @@ def inner_v6(wire):
     s = p.handshake()
     v6 = p.packet(b"inner", p.inner6)
     lab.run("ip -n d addr replace %s/64 dev wg1 nodad" % INNER6)  # a link that was down has lost it
+    # The kernel takes packets for it somewhat later.
+    ok(lab.wait_for(lambda: INNER6 in lab.run("ip -n d -6 route show table local dev wg1")), "an inner IPv6 address is there")
     wire.empty()
 
     def rx_packets():
