@@ -138,7 +138,10 @@ int load_pin(const char *path, const struct office *o)
 	return min(r, 0);
 }
 
-/* What somebody else has made meanwhile is read. */
+/*
+ * What somebody else has made meanwhile is read.  The file is locked, and not its directory: that is
+ * where a laboratory has its own lock while it calls us.
+ */
 static int settle_psks(const char *path, struct office **ret)
 {
 	cleanup(buf_done) struct buf warnings = buf_of_max(MESSAGES_MAX);
@@ -148,7 +151,7 @@ static int settle_psks(const char *path, struct office **ret)
 	int r = path_beside(path, PSK_ENDING, psks);
 
 	if (r == 0)
-		r = store_lock(psks, &locked);
+		r = store_lock(path, &locked);
 	if (r < 0) {
 		fprintf(stderr, "ginnel-office: cannot keep pre-shared keys beside %s: %s\n", path, strerror(-r));
 		return r;

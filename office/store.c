@@ -78,11 +78,12 @@ static int open_directory(const char *path, int *ret)
 
 int store_lock(const char *path, int *ret)
 {
-	int r = open_directory(path, ret);
-
-	while (r == 0 && flock(*ret, LOCK_EX) < 0 && errno == EINTR)
+	*ret = open(path, O_RDONLY | O_CLOEXEC);
+	if (*ret < 0)
+		return -errno;
+	while (flock(*ret, LOCK_EX) < 0 && errno == EINTR)
 		;
-	return r;
+	return 0;
 }
 
 static int replace(const char *path, mode_t mode, const struct buf *text, bool only_new)

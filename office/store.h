@@ -14,8 +14,8 @@ int store_read(const char *path, struct buf *ret);
 int store_read_secret(const char *path, struct buf *ret);
 
 /*
- * store_lock(path, ret): who reads the file and writes it anew is the only one who does, until ${*ret} is
- * closed.  0, also where the filesystem has no locks; or negative errno.
+ * store_lock(path, ret): of those who lock this file only one at a time, until ${*ret} is closed.  0, also
+ * where the filesystem has no locks; or negative errno.
  */
 int store_lock(const char *path, int *ret);
 
