@@ -66,6 +66,8 @@ int export_networkd_network(const struct plan *p, const char *interface, struct 
 		buf_puts(ret, "\n[Route]\nDestination=");
 		text_put_prefix(&p->routes[i].to, ret);
 		buf_printf(ret, "\nMetric=%u\n", METRIC);
+		if (p->routes[i].mtu)
+			buf_printf(ret, "MTUBytes=%u\n", p->routes[i].mtu);
 	}
 	return ret->error;
 }

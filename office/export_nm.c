@@ -66,6 +66,8 @@ int export_nm(const struct plan *p, const char *interface, struct buf *ret, stru
 		buf_printf(ret, "route%u=", ++n);
 		text_put_prefix(&p->routes[i].to, ret);
 		buf_printf(ret, ",0.0.0.0,%u\n", METRIC);
+		if (p->routes[i].mtu)
+			buf_printf(ret, "route%u_options=mtu=%u\n", n, p->routes[i].mtu);
 	}
 	buf_puts(ret, "\n[ipv6]\nmethod=disabled\n");
 	return ret->error;

@@ -82,6 +82,13 @@ def main():
         text = desk("export", "z", form)
         ok("net.ipv4.ip_forward=1" in text and "send_redirects" in text and "ginnel export z nft" in text and "51820" in text,
            "what a hub needs besides %s is said [export-besides]" % form, text)
+    with open(FILE, "w") as f:
+        f.write(NET.replace("e person 10.70.0.4", "e person 10.70.0.4 mtu 1300"))
+    for form, want in (("networkd", "Destination=10.70.0.4/32\nMetric=5000\nMTUBytes=1300\n"),
+                       ("nm", "=10.70.0.4/32,0.0.0.0,5000\nroute2_options=mtu=1300\n")):
+        ok(want in desk("export", "z", form), "as %s has it a way to a smaller MTU has that [export-%s]" % (form, form))
+    with open(FILE, "w") as f:
+        f.write(NET)
     status, out = office("export", "--file=" + FILE, "--into=/run/lab", "a", "hosts")
     ok(status == 1 and "without --into" in out, "a form of one text goes into no directory [export-wrong]", out)
     status, out = office("export", "--file=" + FILE, "--into=/run/lab/none/of/it", "a", "networkd")
