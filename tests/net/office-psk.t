@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """An office with pre-shared keys: where they are and where not, the same at both ends, and what happens while they are not."""
 import base64
+import fcntl
 import json
 import os
 import pty
@@ -108,6 +109,17 @@ def at_the_desk():
     same([re.findall(r" psk (\S+)", out) for out in outs], [list(now.values()) if m == "z" else [now[m]] for m in MEMBERS * 3],
          "exports at the same time are of the same keys [psk-made]")
     ok(not set(now.values()) & set(first.values()), "which are others than before")
+
+    # A laboratory has its directory locked while it exports.
+    fd = os.open(DESK, os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    try:
+        got = subprocess.run([OFFICE, "export", "--file=" + FILE, "a"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                             timeout=lab.PATIENCE).returncode
+    except subprocess.TimeoutExpired:
+        got = "it hangs"
+    os.close(fd)
+    same(got, 0, "the lock of the directory is somebody else's, and not waited for [psk-made]")
 
     # What others may read, and what is no key.
     for bad in (0o644, 0o640, 0o604):
