@@ -14,7 +14,8 @@
 #	guest_run 120 'ip link set eth0 up; uname -r'
 #	guest_off
 #
-# GUEST_CPU names QEMU's model of the processor.  The default has neither AES nor AVX.
+# GUEST_CPU names QEMU's model of the processor.  The default has neither AES nor AVX.  GUEST_APPEND is more for the
+# kernel's command line; what is NAME=VALUE and the kernel does not know is in the environment of its first process.
 
 guest_top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 guest_dir=$guest_top/.build/guest
@@ -44,7 +45,7 @@ guest_boot()
 	ip netns exec "$ns" qemu-system-x86_64 -accel tcg -cpu "$GUEST_CPU" -smp "$cpus" -m 768 -no-reboot \
 		-nodefaults -no-user-config -display none -sandbox on,obsolete=deny,spawn=deny,resourcecontrol=deny \
 		-kernel "$guest_dir/vmlinuz" -initrd "$guest_dir/image" \
-		-append "console=ttyS0 quiet panic=-1 rdinit=/lib/systemd/systemd net.ifnames=0 mitigations=off no_timer_check" \
+		-append "console=ttyS0 quiet panic=-1 rdinit=/lib/systemd/systemd net.ifnames=0 mitigations=off no_timer_check ${GUEST_APPEND-}" \
 		-serial "file:$dir/console" -device virtio-rng-pci \
 		-netdev "tap,id=net,ifname=$dev,script=no,downscript=no" \
 		-device virtio-net-pci,netdev=net,romfile= \

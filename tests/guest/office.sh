@@ -41,6 +41,16 @@ up_guest()
 guest_pings() { guest_run 120 "for i in \$(seq 60); do ping -n -q -c 1 -W 2 ${*: -1} >/dev/null && break; done; ping -n -q -c 2 -i 0.2 -W 60 $*"; }
 b_pings() { guest_run 120 "for i in \$(seq 60); do ip netns exec b ping -n -q -c 1 -W 2 $1 >/dev/null && break; done; ip netns exec b ping -n -q -c 2 -i 0.2 -W 60 $1"; }
 
+# put_programs: into the guest; a test may have another way.
+put_programs()
+{
+	local m
+
+	for m in ginnel-office ginnel-wg; do
+		strip -o "/run/lab/$m" "$programs/$m" && guest_put "/run/lab/$m" "/usr/bin/$m" || return
+	done
+}
+
 office_build()
 {
 	local m
@@ -50,9 +60,7 @@ office_build()
 		addr z to-c 10.0.1.1/24 && addr c eth 10.0.1.2/24 && addr c lan 192.168.200.2/24 && addr d eth 192.168.200.244/24 &&
 		ip -n c route add default via 10.0.1.1 && ip -n d route add default via 192.168.200.2 || return
 	guest_boot z eth && addr z eth 10.0.0.1/24 || return
-	for m in ginnel-office ginnel-wg; do
-		strip -o "/run/lab/$m" "$programs/$m" && guest_put "/run/lab/$m" "/usr/bin/$m" || return
-	done
+	put_programs || return
 	in_guest 'set -e
 		ip link set lo up; ip link set eth0 up; ip addr add 10.0.0.2/24 dev eth0; ip route add default via 10.0.0.1
 		ip netns add b; ip link add lan type veth peer name eth netns b; ip link set lan up; ip addr add 192.168.201.2/24 dev lan
