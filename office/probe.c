@@ -79,6 +79,14 @@ static int open_packets(const char *device, uint16_t protocol, struct sockaddr_l
 	return opened;
 }
 
+/* What the queue has no room for, or a cable that is out, is a frame that was lost on the way. */
+static int sent(int fd, const void *frame, size_t len, const struct sockaddr_ll *to)
+{
+	if (sendto(fd, frame, len, 0, (const struct sockaddr *)to, sizeof(*to)) < 0)
+		return errno == ENOBUFS || errno == EAGAIN ? 0 : -errno;
+	return 0;
+}
+
 static int ask(const struct probe *p, int fd)
 {
 	struct sockaddr_ll to = p->link;
@@ -90,7 +98,7 @@ static int ask(const struct probe *p, int fd)
 	memcpy(arp.target, &p->gateway, 4);
 	to.sll_halen = ETH_ALEN;
 	memset(to.sll_addr, 0xff, ETH_ALEN);
-	return sendto(fd, &arp, sizeof(arp), 0, (const struct sockaddr *)&to, sizeof(to)) < 0 ? -errno : 0;
+	return sent(fd, &arp, sizeof(arp), &to);
 }
 
 /* Whether this is the gateway's answer; then its address is taken. */
@@ -162,9 +170,7 @@ static int send_segment(struct probe *p, unsigned flow, bool opening)
 	tcp[13] = opening ? TH_SYN : TH_ACK;
 	put_be16(tcp + 14, 65535);
 	put_be16(tcp + 16, checksum(sum16(s + 12, sizeof(s) - 12, IPPROTO_TCP + TCP_HEADER)));
-	if (sendto(p->fd, s, sizeof(s), 0, (const struct sockaddr *)&p->link, sizeof(p->link)) < 0)
-		return errno == ENOBUFS || errno == EAGAIN ? 0 : -errno;
-	return 0;
+	return sent(p->fd, s, sizeof(s), &p->link);
 }
 
 static int open_flow(struct probe *p)
