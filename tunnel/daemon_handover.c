@@ -91,6 +91,8 @@ static void given(void *arg, pid_t to)
 		log_error("handover: the service manager was not told who follows, and is to start another: %s",
 			strerror(-r));
 
+	/* Who connects or asks now does so there, also those that this turn of the loop has heard already. */
+	loop_leave(d->loop);
 	d->foreign = true;
 	d->stop = true;
 	/* For it the service is this process: ending well would end the tunnel, and let go of the interface. */

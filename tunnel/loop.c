@@ -60,6 +60,11 @@ void loop_remove(struct loop *l, struct loop_source *s)
 			l->events[i].data.ptr = NULL;
 }
 
+void loop_leave(struct loop *l)
+{
+	l->next = l->n;
+}
+
 int loop_wait(struct loop *l, int timeout_ms)
 {
 	int called = 0;

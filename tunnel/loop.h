@@ -50,6 +50,12 @@ int loop_modify(struct loop *l, struct loop_source *s, uint32_t events);
 void loop_remove(struct loop *l, struct loop_source *s);
 
 /*
+ * loop_leave(l): in a callback: what is ready besides is left for the next loop_wait(), here or, of
+ * descriptors that another process has too, there.
+ */
+void loop_leave(struct loop *l);
+
+/*
  * loop_wait(l, timeout_ms): sleep until something is ready or the time is over (-1: for ever; 0: do
  * not sleep), then call what is ready.  Returns the number of callbacks made; 0 as well after a
  * signal handler ran; or negative errno.

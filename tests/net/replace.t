@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import signal
 import socket
 import struct
 import subprocess
@@ -282,6 +283,25 @@ def clients(p):
     same(answered, {True}, "whoever comes in between is answered by one of them [replace-uapi]")
     p.daemon("a").gone()
     p.a = new
+    # The old one hears of this one and that it is to freeze at once.
+    old, _ = p.replace("a", stop="sent %x %d 1" % (MESSAGES["prepared"], signal.SIGSTOP))
+    new = Next("a", "wg1", stop="sent %x %d 1" % (MESSAGES["freeze"], signal.SIGSTOP))
+    both = (old.pid, new.pid)
+    ok(wait_for(lambda: all(is_stopped(pid) for pid in both)), "old and new are held in the middle")
+    c = lab.Uapi("wg1")
+    c.send("get=1\n\n")
+    for pid in both:
+        os.kill(pid, signal.SIGCONT)
+    ok("public_key" in c.answer(), "who comes while the old one already hears of its end is answered by the new one [replace-uapi]")
+    c.close()
+    ok(wait_for(new.took_over), "which has taken over")
+    old.gone()
+    p.a = new
+
+
+def is_stopped(pid):
+    with open("/proc/%d/stat" % pid) as f:
+        return f.read().rsplit(")", 1)[1].split()[0] == "T"
 
 
 def places(p):

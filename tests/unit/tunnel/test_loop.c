@@ -11,6 +11,7 @@ static struct ear {
 	unsigned		 heard;
 	struct ear		*removes;	/* in its callback, or NULL */
 	bool			 frees;		/* and makes it unusable */
+	bool			 leaves;
 } ears[40];
 
 static void ready(struct loop_source *s, uint32_t events)
@@ -19,6 +20,8 @@ static void ready(struct loop_source *s, uint32_t events)
 	uint64_t v;
 
 	e->heard++;
+	if (e->leaves)
+		loop_leave(loop);
 	if (events & EPOLLIN)
 		(void)!read(s->fd, &v, sizeof(v));
 	if (e->removes) {
@@ -58,6 +61,21 @@ static void calls_what_is_ready(void)
 	CHECK_EQ(ears[0].heard + ears[2].heard, 0);
 	CHECK_EQ(ears[1].heard, 1);
 	CHECK_EQ(loop_add(loop, &ears[1].s, EPOLLIN), -EEXIST);
+}
+
+/* The rest is heard the next time, whichever came first. */
+static void leave(void)
+{
+	up(3);
+	for (unsigned i = 0; i < 3; i++) {
+		ears[i].leaves = true;
+		ring(i);
+	}
+	for (unsigned n = 1; n <= 3; n++) {
+		CHECK_EQ(loop_wait(loop, 0), 1);
+		CHECK_EQ(ears[0].heard + ears[1].heard + ears[2].heard, n);
+	}
+	CHECK_EQ(loop_wait(loop, 0), 0);
 }
 
 static void modify(void)
@@ -114,6 +132,7 @@ static void more_than_a_batch(void)
 int main(void)
 {
 	test_run("only what is ready is called [loop]", calls_what_is_ready);
+	test_run("who leaves has what is ready besides heard the next time [loop-leave]", leave);
 	test_run("other events can be waited for [loop]", modify);
 	test_run("a source removed and freed by another one's callback is not called [loop-remove]", remove_other);
 	test_run("a source may remove itself and come back [loop-remove]", remove_self);
