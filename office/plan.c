@@ -37,7 +37,6 @@ static struct plan_peer *add_peer(struct plan *p, const struct member *m, size_t
 	peer->has_psk = p->office->psk || spoke->psk;
 	peer->psk = spoke->psk;
 	peer->allowed = calloc(n_allowed, sizeof(*peer->allowed));
-	/* lint-ignore -Wanalyzer-malloc-leak: those of other peers are the plan's */
 	if (!peer->allowed)
 		return NULL;
 	p->n_peers++;
@@ -179,7 +178,6 @@ static int plan_routes(struct plan *p)
 	const struct office *o = p->office;
 
 	p->routes = calloc(o->n_nodes + p->n_peers + 3, sizeof(*p->routes));
-	/* lint-ignore -Wanalyzer-malloc-leak: what there is belongs to the plan */
 	if (!p->routes)
 		return -ENOMEM;
 	for (size_t i = 0; i < o->n_nodes; i++)

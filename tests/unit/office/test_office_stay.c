@@ -51,7 +51,7 @@ static void test_audit_full(void)
 		char what[300];
 
 		/* Longer than what is kept of it. */
-		snprintf(what, sizeof(what), "%u %0200u", i, 0);
+		snprintf(what, sizeof(what), "%u %0200u", i, 0u);
 		CHECK_EQ(lines_of(&a, what, 5, 0, &now, &last), 3);
 		now++;
 	}
