@@ -43,6 +43,7 @@ def taken(t):
     """The new one is held until somebody knocks; what it does not do within two seconds it does not do at all: then again."""
     for n in range(20):
         file = HERE + "knocked.%d" % n
+        came = listeners(t.daemons["a"])
         first = Capture(t, "a", "--inner", file=HERE + "first.%d" % n)
         seen = t.pings(2)
         old, new = t.daemons["a"], Next("a", "wg1", stop="send %x %d 1" % (MESSAGES["ready"], signal.SIGSTOP))
@@ -58,7 +59,7 @@ def taken(t):
         else:
             new.gone()
         wait_for(lambda: os.path.exists(file) or c.p.poll() is not None)
-        wait_for(lambda: listeners(t.daemons["a"]) >= (2 if went else 2 * (n + 1)))
+        wait_for(lambda: listeners(t.daemons["a"]) >= (2 if went else came + 2))
         late = t.pings(3)
         same([first.end(), c.end()], [0, 0], "it is heard by whoever has the tunnel then, as is who listened before [capture-frozen]")
         same((icmp(HERE + "first.%d" % n), icmp(file)), (sorted(seen + late), sorted(late)), "and has what passes from then on [capture-frozen]")

@@ -82,6 +82,8 @@ def live(t, p, how, c=None):
     t.pings(1)
     wait_for(lambda: t.handshake("a") != before, timeout=2)
     def lines():
+        if not os.path.exists(HERE + "way.out"):
+            return []
         with open(HERE + "way.out") as f:
             return [(int(a), int(b), d) for a, b, d in (line.rstrip("\n").split("\t") for line in f if line.endswith("\n"))]
     sent = []
@@ -98,7 +100,7 @@ def live(t, p, how, c=None):
     t.pings(2)
     if c:
         status = c.p.wait(lab.PATIENCE)
-        ok(status == 1 and "Broken pipe" in c.said(), "a reader that goes away ends the capture, which says so [capture-reader-gone]", status, c.said())
+        ok(status == 1 and ("Broken pipe" in c.said() or "nobody reads" in c.said()), "a reader that goes away ends the capture, which says so [capture-reader-gone]", status, c.said())
     ok(wait_for(lambda: listeners(t.daemons["a"], "left") > left), "and the daemon forgets it [capture-reader-gone]")
 
 
@@ -134,9 +136,9 @@ def rotation(t):
     """t: a tunnel with a session."""
     os.makedirs(HERE + "all.d")
     few = Capture(t, "a", "--inner", "--rotate=8K:3", file=HERE + "turn.pcapng")
-    c = Capture(t, "a", "--keys", "--rotate=8K", file=HERE + "all.d/turn.pcapng")
     before = t.handshake("a")
-    wait_for(lambda: t.handshake("a") != before, timeout=3)
+    c = Capture(t, "a", "--keys", "--rotate=8K", file=HERE + "all.d/turn.pcapng")
+    wait_for(lambda: t.handshake("a") != before)
     seen = t.pings(60, size=1000)
     c.end()
     files = sorted(glob.glob(HERE + "all.d/turn-*.pcapng"))
@@ -189,9 +191,10 @@ def bad(t):
     ok(p.returncode == 1 and not p.stdout and b"is for root" in p.stderr, "who is neither root nor the daemon's user may not listen [capture-permission]", p)
     many = [Capture(t, "a", "--inner", file=HERE + "many.%d" % i) for i in range(8)]
     refused("a ninth listener is refused", "capture-many", run("wg1"), "too many")
-    seen = t.pings(3)
+    seen, left = t.pings(3), listeners(t.daemons["a"], "left")
     for c in many:
         c.end()
+    wait_for(lambda: listeners(t.daemons["a"], "left") >= left + 8)
     same([icmp(HERE + "many.%d" % i) for i in range(8)], [sorted(seen)] * 8, "eight hear the same [capture-many]")
 
 
@@ -381,9 +384,11 @@ def slow(t):
         t.pings(1, again=True)
     same(len(t.pings(5, again=True)), 10, "a reader who does not read does not hold the tunnel up [capture-slow]")
     with open(HERE + "slow.pcapng", "wb") as f:
-        while b"records lost here" not in (got := os.read(r, 65536)):
+        last = b""
+        while b"records lost here" not in last:  # which may come in two pieces
+            got = os.read(r, 65536)
             f.write(got)
-        f.write(got)
+            last = last[-100:] + got
         c.p.send_signal(signal.SIGINT)
         while got := os.read(r, 65536):
             f.write(got)
@@ -417,7 +422,7 @@ def limits(t):
     seen = t.pings(3, size=500)
     c.end()
     k.end()
-    rows = fields(HERE + "snap", "icmp", "frame.cap_len", "frame.len")
+    rows = fields(HERE + "snap", "icmp.type == 8 || icmp.type == 0", "frame.cap_len", "frame.len")
     ok(len(rows) == len(seen) and all(int(a) == 64 and int(b) >= 528 for a, b in rows), "packets can be cut, and how long they were stays known [capture-snap]", rows)
     ok(fields(HERE + "snapkeys", "wg.type == 2 && wg.handshake_ok", "frame.number"), "messages of handshakes are not cut [capture-snap]")
     stranger = wgpeer.Key()
@@ -468,8 +473,8 @@ def hostile(t):
 
 
 def replaced(t):
-    c = Capture(t, "a", "--keys", file=HERE + "replaced")
     before = t.handshake("a")
+    c = Capture(t, "a", "--keys", file=HERE + "replaced")
     wait_for(lambda: t.handshake("a") != before)
     seen = t.pings(5)
     old = t.daemons["a"]

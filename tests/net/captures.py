@@ -118,12 +118,14 @@ def listeners(d, what="came"):
 
 class Capture:
     """One that runs, and whom the daemon has heard."""
+    count = 0
 
     def __init__(self, tunnel, ns, *options, file=None, stdout=None, wait=True):
+        Capture.count += 1
         self.daemon, self.file = tunnel.daemons[ns], file
         had = listeners(self.daemon)
         words = [SCOPE, "capture", *options, *(("-w", file) if file else ()), NAMES[ns]]
-        self.err = HERE + "capture.err.%d" % had
+        self.err = HERE + "capture.err.%d" % Capture.count
         with open(self.err, "wb") as err:
             self.p = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=stdout or subprocess.DEVNULL, stderr=err)
         if wait and not wait_for(lambda: listeners(self.daemon) > had or self.p.poll() is not None):
