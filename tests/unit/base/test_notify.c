@@ -63,6 +63,15 @@ static void nobody(void)
 	CHECK_EQ(notify_say(&n, "READY=1"), 0);
 }
 
+/* Another run of this test may be under way. */
+static const char *abstract_name(void)
+{
+	static char name[64];
+
+	snprintf(name, sizeof(name), "@ginnel-test-notify.%d", getpid());
+	return name;
+}
+
 static void says(void)
 {
 	static char long_text[4096];
@@ -71,10 +80,11 @@ static void says(void)
 	size_t n_fds;
 
 	snprintf(path, sizeof(path), "/tmp/ginnel-notify.%d", getpid());
+	unlink(path);
 	memset(long_text, 'x', sizeof(long_text) - 1);
 	for (unsigned abstract = 0; abstract < 2; abstract++) {
 		struct notify n;
-		int fd = manager(abstract ? "@ginnel-test-notify" : path);
+		int fd = manager(abstract ? abstract_name() : path);
 
 		CHECK_EQ(notify_open(&n), 0);
 		CHECK(!getenv("NOTIFY_SOCKET"));
@@ -94,7 +104,7 @@ static void says(void)
 static void never_waits(void)
 {
 	struct notify n;
-	int fd = manager("@ginnel-test-notify"), r = 0;
+	int fd = manager(abstract_name()), r = 0;
 
 	CHECK_EQ(notify_open(&n), 0);
 	for (unsigned i = 0; i < 100000 && r == 0; i++)
@@ -108,7 +118,7 @@ static void keeps(void)
 {
 	struct notify n;
 	struct stat a, b;
-	int fd = manager("@ginnel-test-notify"), ends[2], fds[8], many[NOTIFY_FDS_MAX + 1] = {0};
+	int fd = manager(abstract_name()), ends[2], fds[8], many[NOTIFY_FDS_MAX + 1] = {0};
 	size_t n_fds;
 
 	CHECK(pipe(ends) == 0);
