@@ -31,7 +31,7 @@ alone=(unshare -n)
 refuses() # VALUE
 {
 	local said status
-	said=$(env ${1+GINNEL_NULL_CIPHER_BENCHMARK="$1"} LOG_LEVEL=silent timeout 20 "${alone[@]}" "$null" -f null0 2>&1)
+	said=$(env ${1+GINNEL_NULL_CIPHER_BENCHMARK="$1"} LOG_LEVEL=silent timeout 120 "${alone[@]}" "$null" -f null0 2>&1)
 	status=$?
 	echo "exit status $status: $said"
 	[[ $status == 1 && $said == *"built without a cipher"* && $said == *"make release"* ]]
@@ -40,7 +40,7 @@ warns()
 {
 	local said
 	# A descriptor that cannot be a TUN is refused later, so that it ends by itself after what it has to say.
-	said=$(GINNEL_NULL_CIPHER_BENCHMARK=1 LOG_LEVEL=silent WG_TUN_FD=0 timeout 20 "$null" -f null0 2>&1)
+	said=$(GINNEL_NULL_CIPHER_BENCHMARK=1 LOG_LEVEL=silent WG_TUN_FD=0 timeout 120 "$null" -f null0 2>&1)
 	echo "$said"
 	[[ $said == *"THIS DAEMON HAS NO CIPHER"* ]]
 }

@@ -41,7 +41,7 @@ stop() { wg_stop wg1; wg_stop wg2; }
 listening() { in_ns a ss -Hlun "sport = $1" | awk '{ print $4 }' | sort -u | paste -sd' '; }
 number() { in_ns a ss -Hlun "sport = $1" | wc -l; }
 listens_on() { [[ $(listening "$1") == "$2" ]]; }
-once() { in_ns a ping -n -q -c 1 -W "${1:-10}" 192.168.241.2; }
+once() { in_ns a ping -n -q -c 1 -W "${1:-20}" 192.168.241.2; }
 seen() { wg_field wg2 endpoints; } # where b sees a
 seen_at() { [[ $(seen) == "$1"* ]]; }
 told() { grep -c 'cannot bind' "${wg_log[wg1]}"; }

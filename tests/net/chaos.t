@@ -286,14 +286,9 @@ def packets(wire, rng):
 
     # From peers.
     bad, came, n = [], 0, 0
-    for _ in range(250):
-        p = rng.choice(peers)
-        for _ in range(20):
-            packet = odd_packet(rng, rng.choice((p.inner, p.inner, other.inner, "127.0.0.1", "0.0.0.0", "224.0.0.1", "10.9.0.1")),
-                                rng.choice(("10.9.0.1", "255.255.255.255", "8.8.8.8")),
-                                rng.choice((p.inner6, p.inner6, other.inner6, "::1", "ff02::1")), rng.choice(("fd00:9::1", "ff02::1")))
-            p.send(p.session.data(packet, pad=rng.choice((None, None, None, 0, 1, 15, 1000))))
-            n += 1
+
+    def look():
+        nonlocal came
         for x, a in iter(lambda: take_packet(seen), None):
             if a[2] == socket.PACKET_OUTGOING:
                 continue
@@ -305,12 +300,36 @@ def packets(wire, rng):
                     socket.inet_ntop(socket.AF_INET6, x[8:24]) in [q.inner6 for q in peers]
             if not good:
                 bad.append(x[:60].hex())
+        return came > 300
+    for _ in range(250):
+        p = rng.choice(peers)
+        for _ in range(20):
+            packet = odd_packet(rng, rng.choice((p.inner, p.inner, other.inner, "127.0.0.1", "0.0.0.0", "224.0.0.1", "10.9.0.1")),
+                                rng.choice(("10.9.0.1", "255.255.255.255", "8.8.8.8")),
+                                rng.choice((p.inner6, p.inner6, other.inner6, "::1", "ff02::1")), rng.choice(("fd00:9::1", "ff02::1")))
+            p.send(p.session.data(packet, pad=rng.choice((None, None, None, 0, 1, 15, 1000))))
+            n += 1
+        look()
         time.sleep(0.001)
+    lab.wait_for(look)
     ok(came > 300 and not bad, "of %d odd packets from peers %d came out, each of its own length and from its peer's addresses [chaos-inner]"
        % (n, came), *bad[:5])
 
     # From the kernel, with every kind of virtio header.
     bad, arrived, n = [], 0, 0
+
+    def hear():
+        nonlocal arrived
+        for p in peers:
+            while (m := lab.recv_or_none(p.sock, 0)) is not None:
+                if w.kind(m) != "data":
+                    continue
+                x = p.open(m)[1]
+                arrived += 1
+                to = socket.inet_ntoa(x[16:20]) if x[0] >> 4 == 4 else socket.inet_ntop(socket.AF_INET6, x[24:40])
+                if to not in (p.inner, p.inner6):
+                    bad.append("to %s: %s" % (p.inner, x[:60].hex()))
+        return arrived > 100
     for _ in range(100):
         for _ in range(10):
             p = rng.choice(peers)
@@ -332,16 +351,9 @@ def packets(wire, rng):
                 n += 1
             except OSError:
                 pass  # the kernel will have none of it
-        for p in peers:
-            while (m := lab.recv_or_none(p.sock, 0)) is not None:
-                if w.kind(m) != "data":
-                    continue
-                x = p.open(m)[1]
-                arrived += 1
-                to = socket.inet_ntoa(x[16:20]) if x[0] >> 4 == 4 else socket.inet_ntop(socket.AF_INET6, x[24:40])
-                if to not in (p.inner, p.inner6):
-                    bad.append("to %s: %s" % (p.inner, x[:60].hex()))
+        hear()
         time.sleep(0.001)
+    lab.wait_for(hear)
     ok(n > 100 and arrived > 100 and not bad, "of %d odd packets from the kernel %d went out in pieces, each to its peer [chaos-inner]"
        % (n, arrived), *bad[:5])
     seen.close()

@@ -321,7 +321,7 @@ def descriptors(p):
         clients.append(s)
     f = p.flow(rounds=20)
     ok(f.whole(), "beside 400 connections to a daemon with 48 descriptors all packets arrive [uapi-few-descriptors]", f)
-    ok(lines(p.a, "turned away") >= 1, "the log says that clients are turned away [uapi-few-descriptors]")
+    ok(lab.wait_for(lambda: lines(p.a, "turned away")) >= 1, "the log says that clients are turned away [uapi-few-descriptors]")
     # The sockets need descriptors of their own.
     lab.run("ip -n a link set wg1 down")
     lab.run("ip -n a link set wg1 up")

@@ -48,6 +48,15 @@ def b(*args):
     return lab.run(["ip", "-n", "b", *" ".join(args).split()])
 
 
+def hears(monitor):
+    """Until it tells of changes."""
+    def told():
+        b("route add 10.98.0.0/16 dev eth")
+        b("route del 10.98.0.0/16 dev eth")
+        return "Deleted 10.98.0.0/16" in open("/run/lab/monitor").read()
+    ok(wait_for(told), "somebody watches")
+
+
 def routes():
     return sorted(x.split(" dev")[0].strip() for f in ("-4", "-6")
                   for x in b(f, "route show table all proto 103").splitlines())
@@ -91,7 +100,7 @@ def main():
     b("addr add 192.168.9.9/32 dev wg2")
     b("route add 10.88.0.0/16 dev wg2")
     monitor = subprocess.Popen(["ip", "-n", "b", "monitor", "link", "address", "route", "rule"], stdout=open("/run/lab/monitor", "w"))
-    wait_for(lambda: os.path.exists("/proc/%d/fd/3" % monitor.pid))
+    hears(monitor)
     before, handshake = d.get(), d.peer(ka.public)["last_handshake_time_nsec"]
     status, out = conf("apply", FILE)
     ok(status == 0 and "added=0 changed=0 removed=0" in out and "interface" not in out, "applied once more, nothing differs [conf-same]", out)
@@ -178,7 +187,7 @@ def main():
 
     # --- from one mark to another
     monitor = subprocess.Popen(["ip", "-n", "b", "monitor", "route", "rule"], stdout=open("/run/lab/monitor", "w"))
-    wait_for(lambda: os.path.exists("/proc/%d/fd/3" % monitor.pid))
+    hears(monitor)
     write(head + ["FwMark = 1234"], whole)
     same(conf("apply", FILE)[0], 0, "another mark is applied [conf-default-route]")
     b("route add 10.99.0.0/16 dev eth")

@@ -203,8 +203,8 @@ class Uapi:
 
     def __init__(self, name, timeout=PATIENCE):
         self.s = socket.socket(socket.AF_UNIX)
+        self.s.connect("/var/run/wireguard/%s.sock" % name)  # with a timeout it would fail where others wait already
         self.s.settimeout(timeout)
-        self.s.connect("/var/run/wireguard/%s.sock" % name)
         self.buf = b""
 
     def send(self, text):

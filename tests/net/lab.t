@@ -132,6 +132,7 @@ clean "and nothing is left [lab-crash]"
 
 lab up >/dev/null
 daemons | xargs kill -KILL
+within 60 eval '! daemons'
 says "status notices daemons that were killed [lab-status]" 1 "The tunnel of host a is gone" status
 says "down succeeds nevertheless [lab-crash]" 0 "The lab is down." down
 clean "and removes the sockets that they left [lab-crash]"

@@ -310,8 +310,8 @@ wg_bounce() { ip -n "${wg_ns[$1]}" link set "$1" down && ip -n "${wg_ns[$1]}" li
 # --- traffic
 
 # One packet of several must come back; none is waited for that came.
-ping4() { in_ns "$1" ping -n -q -c "${3:-3}" -i 0.1 -W 10 "$2"; }
-ping6() { in_ns "$1" ping -6 -n -q -c "${3:-3}" -i 0.1 -W 10 "$2"; }
+ping4() { in_ns "$1" ping -n -q -c "${3:-3}" -i 0.1 -W 20 "$2"; }
+ping6() { in_ns "$1" ping -6 -n -q -c "${3:-3}" -i 0.1 -W 20 "$2"; }
 
 # iperf CLIENT SERVER ADDRESS OPTION...: one run of iperf3 from host CLIENT to ADDRESS, where host SERVER listens.
 # Every run has a server of its own: between two runs iperf3's does not listen for a moment.

@@ -8,7 +8,7 @@ lab_enter 600 "$@"
 lab_pair
 wg_start a wg1 && wg_start b wg2 || { echo "Bail out! no daemon"; exit 1; }
 lab_tunnel
-once() { in_ns a ping -n -q -c 1 -W 10 "$@" 192.168.241.2; }
+once() { in_ns a ping -n -q -c 1 -W 20 "$@" 192.168.241.2; }
 once >/dev/null
 
 # --- what the device offers

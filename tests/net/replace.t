@@ -365,7 +365,7 @@ def foreign(p):
         statuses.append(p.replace("a")[1])
         t.goes_on()
     ok(t.stop() and statuses == [0] * 8, "is taken over eight times, and no byte is lost [replace-foreign]", t.sums, statuses)
-    same(p.handshake("a"), before, "nor a session [replace-foreign]")
+    ok(same_session(p, before), "nor a session [replace-foreign]", before, p.handshake("a"))
 
 
 class Given(lab.Daemon):

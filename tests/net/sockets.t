@@ -14,7 +14,7 @@ wg set wg1 private-key <(echo "$key1") listen-port 1111 peer "$pub2" allowed-ips
 wg set wg2 private-key <(echo "$key2") listen-port 2222 peer "$pub1" allowed-ips 192.168.241.1/32
 addr a wg1 192.168.241.1/24 && addr b wg2 192.168.241.2/24
 ip -n a link set wg1 up && ip -n b link set wg2 up
-once() { in_ns a ping -n -q -c 1 -W "${1:-10}" 192.168.241.2; }
+once() { in_ns a ping -n -q -c 1 -W "${1:-20}" 192.168.241.2; }
 ok "where IPv6 is disabled the tunnel runs on IPv4 [sock-no-v6]" once
 cpu=$(wg_cpu_ms wg2)
 wg set wg2 peer "$pub1" endpoint '[fd00:aa::1]:1111'

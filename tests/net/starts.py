@@ -75,7 +75,7 @@ class Background(Start):
     """The same, into the background: what counts is how the parent ends."""
     FLAGS = []
 
-    def settle(self, timeout=30):
+    def settle(self, timeout=lab.PATIENCE):
         try:
             return self.p.wait(timeout) == 0
         except subprocess.TimeoutExpired:
@@ -92,7 +92,7 @@ class Background(Start):
         if not pid:
             return "there is no daemon"
         os.kill(pid, signal.SIGKILL if kill else signal.SIGTERM)
-        if lab.wait_for(lambda: not lab.pid_alive(pid), 20):
+        if lab.wait_for(lambda: not lab.pid_alive(pid)):
             return 0
         os.kill(pid, signal.SIGKILL)
         return "no SIGTERM ends it"
@@ -119,7 +119,7 @@ def judge(start, served, what):
             return "%s: it serves outside of its box" % what
         if status:
             return "%s: it served, but ended with %s: %s" % (what, status, start.said())
-    elif start.FLAGS == [] and start.pid():
+    elif start.FLAGS == [] and not lab.wait_for(lambda: not start.pid()):  # the parent may tell before the child has ended
         return "%s: the parent failed, but a process is left: %s" % (what, start.end(kill=True))
     elif start.p.returncode != 1:
         return "%s: exit status %s: %s" % (what, start.p.returncode, said)

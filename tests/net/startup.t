@@ -114,12 +114,12 @@ def ended_early():
         s = Start("wg3")
         # Later and later, and at the very moment at which the socket is there.
         if i % 3 == 0:
-            lab.wait_for(lambda: exists("wg3") or s.p.poll() is not None, 20, 0)
+            lab.wait_for(lambda: exists("wg3") or s.p.poll() is not None, step=0)
         else:
             time.sleep(i * 0.002)
         s.p.terminate()
         try:
-            statuses.add(s.p.wait(20))
+            statuses.add(s.p.wait(lab.PATIENCE))
         except subprocess.TimeoutExpired:
             wrong.append("round %d: no SIGTERM ends it" % i)
             s.end(kill=True)

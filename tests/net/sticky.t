@@ -77,7 +77,7 @@ senders()
 longest() { captured "$1" eth | sed -n 's/.*length \([0-9]*\).*/\1/p' | sort -n | tail -1; }
 
 # ping that must come through at once / that may lose some first.
-once() { in_ns a ping -n -q -c 1 -W 10 192.168.241.2; }
+once() { in_ns a ping -n -q -c 1 -W 20 192.168.241.2; }
 soon() { within 60 in_ns a ping -n -q -c 1 -W 1 192.168.241.2; }
 
 # bulk [COMMAND...]: TCP both ways between a and b without an end; it succeeds when a megabyte has moved each way, after

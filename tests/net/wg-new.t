@@ -17,7 +17,7 @@ is "wg is the one of sid [wg-new]" "$(wg --version | cut -d' ' -f2)" "v$version"
 lab_pair
 once() { in_ns a ping -n -q -c 1 -W 1 192.168.241.2; }
 # An initiation that meets no listener is sent again after five seconds.
-soon() { within 10 once; }
+soon() { within 60 once; }
 wg_start a wg1 && wg_start b wg2 || { echo "Bail out! no daemon"; exit 1; }
 wg set wg2 peer "$pub1" preshared-key <(echo "$key1")
 wg set wg1 fwmark 0x77 peer "$pub2" preshared-key <(echo "$key1")

@@ -42,7 +42,7 @@ for n in range(4000):
     sent += len(sockets)
     # The queue of an interface holds 500: the receiver tells what it got before more are sent.
     while sent - got - lost > 400:
-        if select.select([answers], [], [], 10)[0]:
+        if select.select([answers], [], [], 60)[0]:
             got = max(got, *struct.unpack("!I", answers.recv(4)))
         else:
             lost = sent - got
