@@ -53,20 +53,36 @@ static int run_nft(const char *what, const struct buf *text)
 /* ---- our table ---- */
 
 /* A flow keeps the decision that it began with. */
-static void forget_flows(const struct plan *p)
+static void forget_flows(const struct plan *p, struct made *m)
 {
 	size_t n = 0;
-	int r = p->n_peers ? flows_forget(p->peers[0].allowed, p->peers[0].n_allowed, &p->self->lan, p->snat, &n) : 0;
+	int r = p->self->kind == MEMBER_NODE && p->n_peers
+			? flows_forget(p->peers[0].allowed, p->peers[0].n_allowed, &p->self->lan,
+				  p->snat, &n)
+			: 0;
 
-	if (r < 0)
+	if (r < 0) {
 		log_error("cannot have the kernel forget flows into the LAN: %s; those that there are go on as they began",
 			strerror(-r));
-	else if (n)
+		return;
+	}
+	if (n)
 		log_info("the kernel has forgotten %zu flow%s into the LAN, whose source was %s", n, n == 1 ? "" : "s",
 			p->snat ? "their own" : "this node's");
+	m->flows = false;
+	(void)made_save(m);
 }
 
-static int set_table(const struct plan *p, const char *interface, struct audit *a)
+/* Whoever ends us between the new table and the end of the flows leaves them to the next. */
+static int note_flows(const struct plan *p, struct made *m)
+{
+	if (!p || p->self->kind != MEMBER_NODE)
+		return 0;
+	m->flows = true;
+	return made_save(m);
+}
+
+static int set_table(const struct plan *p, const char *interface, struct made *m, struct audit *a)
 {
 	cleanup(buf_done) struct buf table = buf_of_max(TEXT_MAX), text = buf_of_max(TEXT_MAX);
 	struct ruleset want = {.rules = 0};
@@ -87,16 +103,23 @@ static int set_table(const struct plan *p, const char *interface, struct audit *
 		log_error("cannot read the kernel's nftables: %s", strerror(-r));
 		return r;
 	}
-	if (have.there ? have.rules == want.rules && !strcmp(have.comment, want.comment) : !want.rules)
+	if (have.there ? have.rules == want.rules && !strcmp(have.comment, want.comment)
+		       : !want.rules) {
+		if (p && m->flows)
+			forget_flows(p, m);
 		return 0;
+	}
+	r = note_flows(p, m);
+	if (r < 0)
+		return r;
 	if (have.there)
 		buf_printf(&text, "delete table " RULESET_FAMILY " %s\n", name);
 	buf_puts(&text, buf_str(&table));
 	r = run_nft(want.rules ? "set the firewall's table" : "remove the firewall's table", &text);
 	if (r == 0)
 		audit_did(a, what, !want.rules ? NULL : have.there ? "changed" : "missing");
-	if (r == 0 && p && p->self->kind == MEMBER_NODE)
-		forget_flows(p);
+	if (r == 0 && p && m->flows)
+		forget_flows(p, m);
 	return r;
 }
 
@@ -227,11 +250,11 @@ static int pass_legacy(const char *interface, const char *tag, bool on, struct a
 	return 0;
 }
 
-int filter_set(const struct plan *p, const char *interface, struct audit *a)
+int filter_set(const struct plan *p, const char *interface, struct made *m, struct audit *a)
 {
 	bool forward = p && p->forward;
 	char tag[64];
-	int result = set_table(p, interface, a), r;
+	int result = set_table(p, interface, m, a), r;
 
 	snprintf(tag, sizeof(tag), "ginnel %s", interface);
 	r = pass_chains(interface, tag, forward, a);

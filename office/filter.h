@@ -6,11 +6,12 @@
  */
 #pragma once
 
-#include "office/audit.h"
+#include "office/made.h"
 #include "office/plan.h"
 
 /*
- * filter_set(p, interface, a): ${p} NULL: take all of ours away.  What fails is told in the log and the
- * rest is done; 0, or negative when something has failed.
+ * filter_set(p, interface, m, a): ${p} NULL: take all of ours away.  What fails is told in the log
+ * and the rest is done; 0, or negative when something has failed.  Flows that began under another
+ * table are to be forgotten: that is noted in ${m} before, until it is done.
  */
-int filter_set(const struct plan *p, const char *interface, struct audit *a);
+int filter_set(const struct plan *p, const char *interface, struct made *m, struct audit *a);

@@ -11,6 +11,7 @@
 
 #define FIRST_LINE "ginnel-made 1\n"
 #define LINK "link "
+#define FLOWS "flows"
 #define TEXT_MAX ((size_t)1 << 20)
 
 void made_done(struct made *m)
@@ -38,6 +39,10 @@ static int take_line(struct made *m, const char *line)
 			return -EBADMSG;
 		m->link = true;
 		m->ifindex = (unsigned)ifindex;
+		return 0;
+	}
+	if (!strcmp(line, FLOWS)) {
+		m->flows = true;
 		return 0;
 	}
 	if (sscanf(line, "set %127s %31s %31s", s.path, s.before, s.ours) != 3)
@@ -81,6 +86,8 @@ int made_save(const struct made *m)
 	buf_puts(&text, FIRST_LINE);
 	if (m->link)
 		buf_printf(&text, LINK "%u\n", m->ifindex);
+	if (m->flows)
+		buf_puts(&text, FLOWS "\n");
 	for (size_t i = 0; i < m->n_settings; i++)
 		buf_printf(&text, "set %s %s %s\n", m->settings[i].path, m->settings[i].before,
 			m->settings[i].ours);

@@ -176,7 +176,7 @@ int up(const struct plan *p, const char *interface, const uint8_t key[KEY_LEN], 
 	if (r < 0)
 		return r;
 	/* Before anything can come through: a flow keeps the source that it began with. */
-	r_filter = filter_set(p, interface, a);
+	r_filter = filter_set(p, interface, &m, a);
 	r = engine_configure(p, interface, key, a);
 	if (r == 0)
 		r = set_kernel(p, interface, &m, a);
@@ -218,7 +218,7 @@ int down(const char *interface)
 	result = clear_kernel(interface);
 	r = engine_stop(interface, &m);
 	result = result ? result : r;
-	r = filter_set(NULL, interface, &a);
+	r = filter_set(NULL, interface, &m, &a);
 	result = result ? result : r;
 	r = made_restore(&m);
 	result = result ? result : r;

@@ -133,13 +133,14 @@ static void round_trip(void)
 	m.link = true;
 	CHECK_EQ(made_save(&m), 0);
 	CHECK_EQ(made_load("wg9", &again), 0);
-	CHECK(again.link && !again.ifindex);
+	CHECK(again.link && !again.ifindex && !again.flows);
 	m.ifindex = 12;
+	m.flows = true;
 	CHECK_EQ(made_set(&m, setting("one"), "1", &told), 0);
 	CHECK_EQ(made_set(&m, setting("two"), "6", &told), 0);
 	made_done(&again);
 	CHECK_EQ(made_load("wg9", &again), 0);
-	CHECK(again.link && again.ifindex == 12 && again.n_settings == 2);
+	CHECK(again.link && again.ifindex == 12 && again.flows && again.n_settings == 2);
 	CHECK_STR(again.settings[0].before, "0");
 	CHECK_STR(again.settings[0].ours, "1");
 	CHECK_STR(again.settings[1].path, setting("two"));
