@@ -20,7 +20,7 @@ struct made {
 	char			 path[PATH_MAX];
 	bool			 link;		/* the interface */
 	unsigned		 ifindex;	/* of it; 0: it was about to be made */
-	bool flows; /* there may be some that began under another return mode */
+	bool			 flows;		/* there may be some that began under another return mode */
 	struct made_setting	*settings;
 	size_t			 n_settings, room;
 };

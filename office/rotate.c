@@ -9,6 +9,9 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #define TRY_NS 16000000000u /* three initiations, and time for the answer to the last */
@@ -218,13 +221,14 @@ static void wait_ms(unsigned ms)
 static int await(const struct plan *p, const char *interface, const struct rotate_keys *k)
 {
 	cleanup(running_freep) struct running *before = NULL;
-	uint64_t begin = clock_ns(CLOCK_MONOTONIC), set;
+	const uint64_t end = clock_ns(CLOCK_MONOTONIC) + TRY_NS;
+	uint64_t set;
 	int r = client_get(interface, &before);
 
 	if (r == 0)
 		r = use(p, interface, k);
 	set = clock_ns(CLOCK_REALTIME);
-	while (r == 0 && clock_ns(CLOCK_MONOTONIC) - begin < TRY_NS) {
+	while (r == 0 && clock_ns(CLOCK_MONOTONIC) < end) {
 		cleanup(running_freep) struct running *now = NULL;
 		uint64_t newest;
 
@@ -248,14 +252,10 @@ static int await(const struct plan *p, const char *interface, const struct rotat
 	return r;
 }
 
-int rotate_try(const struct plan *p, const char *interface, const struct rotate_keys *k)
+static int try_next(const struct plan *p, const char *interface, const struct rotate_keys *k, const char *next)
 {
-	char next[PATH_MAX];
-	int r = secret_next_path(k->path, next, sizeof(next)), answered = 0;
+	int answered = await(p, interface, k), r;
 
-	if (r < 0)
-		return r;
-	answered = await(p, interface, k);
 	if (answered > 0) {
 		r = commit(k, next);
 		if (r == 0)
@@ -270,4 +270,50 @@ int rotate_try(const struct plan *p, const char *interface, const struct rotate_
 		 "ginnel up here tries again",
 		p->self->name, p->self->kind == MEMBER_HUB ? "all others" : "the hub");
 	return answered < 0 ? answered : r;
+}
+
+/* 1: it is the key now; 0: it is not; -ECHILD: who tried it was ended; other negative errno. */
+static int wait_for_trial(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	if (WIFSIGNALED(status))
+		return -ECHILD;
+	return WEXITSTATUS(status) > 1 ? -EIO : WEXITSTATUS(status);
+}
+
+/*
+ * By a process of its own, which holds the lock as we do and hears no signal: a terminal that goes, or whoever
+ * ends us, must not leave the member with a key to which nobody answers.
+ */
+int rotate_try(const struct plan *p, const char *interface, const struct rotate_keys *k)
+{
+	char next[PATH_MAX];
+	int r = secret_next_path(k->path, next, sizeof(next));
+	sigset_t all;
+	pid_t pid;
+
+	if (r < 0)
+		return r;
+	pid = fork();
+	if (pid < 0) {
+		r = -errno;
+		log_error("cannot try the next key of %s: %s; the next ginnel up tries again", p->self->name, strerror(-r));
+		return r;
+	}
+	if (pid == 0) {
+		sigfillset(&all);
+		sigprocmask(SIG_SETMASK, &all, NULL);
+		setsid();
+		r = try_next(p, interface, k, next);
+		_exit(r < 0 ? 2 : r);
+	}
+	r = wait_for_trial(pid);
+	if (r != -ECHILD)
+		return r;
+	/* Somebody has ended that one, at whatever step. */
+	return access(next, F_OK) < 0 ? 1 : try_next(p, interface, k, next);
 }

@@ -62,6 +62,7 @@ const uint8_t *rotate_keys_running(const char *interface, const struct rotate_ke
 /*
  * rotate_try(p, interface, k): the member is up.  Speak with the next key, which ${k} has, for some
  * seconds at most.  1: it is the key now, also on disk; 0: nobody has answered, and all is as
- * before; negative errno: one of the two is in force, and the next run goes on.
+ * before; negative errno: one of the two is in force, and the next run goes on.  Who is ended
+ * meanwhile leaves that to a process which goes on to the same end, with all locks.
  */
 int rotate_try(const struct plan *p, const char *interface, const struct rotate_keys *k);

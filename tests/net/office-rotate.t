@@ -186,6 +186,60 @@ def killed(m, step, takes, after, i):
     p.wait()
 
 
+def kill(pid):
+    try:
+        if pid:
+            os.kill(pid, 9)
+    except ProcessLookupError:
+        pass
+
+
+def tries(p):
+    """The process by which an up tries a next key: of its children the one with a session of its own."""
+    with open("/proc/%d/task/%d/children" % (p.pid, p.pid)) as f:
+        for child in map(int, f.read().split()):
+            try:
+                if os.getsid(child) == child:
+                    return child
+            except ProcessLookupError:
+                pass
+    return 0
+
+
+def trial_ended(m, key_now, key_next):
+    """Nobody knows the next key of m: whoever is ended while it is tried, the old one is in force soon."""
+    def in_force():
+        return run(m, "wg show office public-key").strip()
+
+    def begin_trial(*args, stdin=""):
+        log = "/run/lab/trial"
+        with open(log, "w") as f:
+            p = subprocess.Popen(there(m, [OFFICE, "up", *args]), stdin=subprocess.PIPE, stdout=f, stderr=f, text=True)
+        p.stdin.write(stdin)
+        p.stdin.close()
+        # A machine that is very late sees the end of it only.
+        ok(wait_for(lambda: (tries(p) and in_force() == key_next) or "nobody has answered" in open(log).read()), "%s tries its next key" % m)
+        return p
+
+    def carries_on(name):
+        ok(wait_for(lambda: in_force() == key_now, timeout=10 * lab.PATIENCE), "%s, and the old key is in force again [office-rotate-trial]" % name)
+        same((ping(m, "192.168.200.244"), key(m).split()[-1]), (0, key_now), "with which %s carries on [office-rotate-trial]" % m)
+
+    p = begin_trial("-", stdin=bundle(m))
+    p.kill()
+    p.wait()
+    carries_on("an up is killed while it tries, and nobody runs another")
+    p = begin_trial("--stay")
+    kill(tries(p))
+    p.kill()
+    p.wait()
+    p = begin_trial("--stay")
+    kill(tries(p))
+    carries_on("one that stays is started again after all of it was killed")
+    p.terminate()
+    same(p.wait(lab.PATIENCE), 0, "it ends")
+
+
 def takes(f):
     start = lab.time.monotonic()
     f()
@@ -219,6 +273,7 @@ def main():
     ok("peer e next" in out and lines.split()[-1] in out, "the plan of those who meet it says so [office-rotate-plan]", out)
 
     # --- told in the wrong order
+    trial_ended("e", before.split()[-1], lines.split()[-1])
     out = up("e")
     ok("nobody has answered" in out and "the hub first" in out and key("e") == before, "a next key that nobody knows is given up for now [office-rotate-back]", out)
     same(ping("e", "192.168.200.244"), 0, "and the old one carries on [office-rotate-back]")
