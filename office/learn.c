@@ -12,6 +12,7 @@
 #include "office/probe.h"
 #include "office/status.h"
 #include "office/store.h"
+#include "office/waiting.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -80,8 +81,10 @@ static int ask(const struct member *m, const struct prefix *target, struct lan *
 		r = lan_find_gateway(m, n, ret_lan);
 	if (r < 0)
 		return r;
+	waiting_say("asking the gateway of %s", m->name);
 	r = ret_lan->own.family ? probe_gateway(ret_lan->device, &ret_lan->own, &ret_lan->gateway, target, PROBE_TIMEOUT_MS, ret)
 				: -EADDRNOTAVAIL;
+	waiting_over();
 	if (r < 0)
 		log_error("cannot ask the gateway of %s for its return mode: %s", m->name,
 			r == -EHOSTUNREACH ? "it does not answer" : strerror(-r));
@@ -131,10 +134,14 @@ static bool wait_for_hub(const struct member *hub, const char *interface)
 {
 	const uint64_t end_ns = clock_ns(CLOCK_MONOTONIC) + LEARN_HUB_MS * (uint64_t)1000000;
 	const struct timespec step = {.tv_nsec = STEP_MS * 1000000L};
+	uint64_t now;
 	bool answers;
 
-	while (!(answers = hub_answers(hub, interface, NULL)) && clock_ns(CLOCK_MONOTONIC) < end_ns)
+	while (!(answers = hub_answers(hub, interface, NULL)) && (now = clock_ns(CLOCK_MONOTONIC)) < end_ns) {
+		waiting_say("waiting for an answer of the hub %s, %u s at most", hub->name, waiting_s(end_ns - now));
 		nanosleep(&step, NULL);
+	}
+	waiting_over();
 	return answers;
 }
 
@@ -186,6 +193,16 @@ bool learn_hub(const struct office *o, struct member *m, const char *interface, 
 
 /* ---- the MTU ---- */
 
+static int echo(const struct member *hub, const struct sockaddr_storage *to, unsigned least, unsigned most, unsigned *ret)
+{
+	int r;
+
+	waiting_say("measuring how large packets to the hub %s may be", hub->name);
+	r = mtu_echo(to, least, most, MTU_TIMEOUT_MS, ret);
+	waiting_over();
+	return r;
+}
+
 /* Packets larger than the interface's MTU never leave: as large as what is asked for. */
 static int make_room(const char *interface, unsigned mtu)
 {
@@ -208,7 +225,7 @@ static int measure_outside(const struct member *hub, const char *interface, unsi
 	if (!hub_answers(hub, interface, &endpoint) || resolve(&endpoint, at, &n) != 0)
 		return -ENOTCONN;
 	overhead = mtu_overhead(at[0].ss_family);
-	r = mtu_echo(&at[0], MTU_LEAST + overhead, most + overhead, MTU_TIMEOUT_MS, &size);
+	r = echo(hub, &at[0], MTU_LEAST + overhead, most + overhead, &size);
 	/* Where no large echo is answered, they may be forbidden: the tunnel itself will tell. */
 	if (r == 0 && size)
 		*ret = size - overhead;
@@ -220,7 +237,7 @@ static int measure_inside(const struct member *hub, unsigned most, unsigned *ret
 	struct sockaddr_storage to = {.ss_family = AF_INET};
 
 	memcpy(&((struct sockaddr_in *)(void *)&to)->sin_addr, hub->address.bytes, 4);
-	return mtu_echo(&to, MTU_LEAST, most, MTU_TIMEOUT_MS, ret);
+	return echo(hub, &to, MTU_LEAST, most, ret);
 }
 
 static int measure(const struct office *o, const char *interface, unsigned most, unsigned *ret)

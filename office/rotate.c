@@ -6,6 +6,7 @@
 #include "office/engine.h"
 #include "office/secret.h"
 #include "office/store.h"
+#include "office/waiting.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -222,16 +223,17 @@ static int await(const struct plan *p, const char *interface, const struct rotat
 {
 	cleanup(running_freep) struct running *before = NULL;
 	const uint64_t end = clock_ns(CLOCK_MONOTONIC) + TRY_NS;
-	uint64_t set;
+	uint64_t now_ns, set;
 	int r = client_get(interface, &before);
 
 	if (r == 0)
 		r = use(p, interface, k);
 	set = clock_ns(CLOCK_REALTIME);
-	while (r == 0 && clock_ns(CLOCK_MONOTONIC) < end) {
+	while (r == 0 && (now_ns = clock_ns(CLOCK_MONOTONIC)) < end) {
 		cleanup(running_freep) struct running *now = NULL;
 		uint64_t newest;
 
+		waiting_say("waiting for an answer to the next key of %s, %u s at most", p->self->name, waiting_s(end - now_ns));
 		wait_ms(STEP_MS);
 		r = client_get(interface, &now);
 		newest = r == 0 ? newest_since(before, now) : 0;
@@ -255,6 +257,8 @@ static int await(const struct plan *p, const char *interface, const struct rotat
 static int try_next(const struct plan *p, const char *interface, const struct rotate_keys *k, const char *next)
 {
 	int answered = await(p, interface, k), r;
+
+	waiting_over();
 
 	if (answered > 0) {
 		r = commit(k, next);

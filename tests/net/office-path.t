@@ -5,12 +5,13 @@ they drop what goes to another.
 """
 import os
 import re
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lab  # noqa: E402
 from lab import ok, same, wait_for  # noqa: E402
-from office import FILE, NET, OFFICE, build, bundle, call, desk, ping, run, stream  # noqa: E402
+from office import FILE, NET, OFFICE, build, bundle, call, desk, ping, run, stream, there  # noqa: E402
 
 DROP_FRAGMENTS = "add table ip carrier; add chain ip carrier pre { type filter hook prerouting priority -450; }; " \
                  "add rule ip carrier pre iifname { wan, to-g1 } ip frag-off & 0x3fff != 0 counter drop"
@@ -18,6 +19,22 @@ DROP_FRAGMENTS = "add table ip carrier; add chain ip carrier pre { type filter h
 
 def up(m, *args, stdin=""):
     return call(m, [OFFICE, "up", *args], stdin)
+
+
+def at_terminal(m):
+    """What up prints there."""
+    master, slave = os.openpty()
+    p = subprocess.Popen(there(m, [OFFICE, "up"]), stdin=subprocess.DEVNULL, stdout=slave, stderr=slave)
+    os.close(slave)
+    out = b""
+    try:
+        while piece := os.read(master, 4096):
+            out += piece
+    except OSError:  # the last who had it open is gone
+        pass
+    os.close(master)
+    p.wait()
+    return out.decode()
 
 
 def write(text):
@@ -168,6 +185,7 @@ def ports():
     status, out = up("e", "-", stdin=bundle("e"))
     # A handshake may be lost on a machine that is late; then the next one tries again.
     wait_for(lambda: "e port 443\n" in learnt("e") or (up("e") and False), step=0.2)
+    same(out.count("waiting"), 0, "into a pipe it is not said what is waited for [office-waiting]")
     ok(status == 0 and "does not answer at port 51820: trying 443" in out and "e port 443\n" in learnt("e"), "a member whose carrier drops the usual port goes to another [office-ports]", out)
     same((ping("e", "10.70.0.1"), ping("e", "192.168.201.55")), (0, 0), "and is in the office [office-ports]")
     ok(":443" in run("e", "wg show office endpoints"), "by that port [office-ports]", run("e", "wg show office endpoints"))
@@ -191,7 +209,8 @@ def ports():
     lab.run("nft flush chain ip strict through", "net")
     lab.run(["nft", "add rule ip strict through iifname to-e meta l4proto udp counter drop"], "net")
     same(call("e", [OFFICE, "down"])[0], 0, "e goes down once more")
-    status, out = up("e")
+    out = at_terminal("e")
+    ok("\rwaiting for an answer of the hub z, " in out.replace("\033[K", "") and "\033[K" in out, "on a terminal it is said what is waited for [office-waiting]", out)
     ok("answers at none of its ports" in out and "e port 51820\n" in learnt("e") and ":51820" in run("e", "wg show office endpoints"),
        "where none gets through, that is said, and what was known stays [office-ports]", out)
 
