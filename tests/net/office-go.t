@@ -40,6 +40,7 @@ def go_up(m):
     same(call(m, [OFFICE, "down"])[0], 0, "%s leaves" % m)
     put(m, desk("export", m, "wg-quick"))
     status, out = quick(m, "up", lab.WIREGUARD_GO)
+    wait_for(lambda: daemons(m) == ["wireguard-go"])  # the one before ends when its interface is gone
     same((status, daemons(m)), (0, ["wireguard-go"]), "and comes back with wireguard-go [export-go]")
 
 

@@ -136,7 +136,7 @@ while True:
 within 60 grep -q ready /run/lab/hear
 call() { lab exec e python3 -c 'import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(10)
+s.settimeout(60)
 s.connect(("z.example.com", 7))
 s.send(b"?")
 print(s.recv(99).decode())'; }

@@ -189,7 +189,7 @@ def another_key(m):
     same((status, office("accept", "--file=" + FILE, stdin=lines)[0], up("z")), (0, 0, ""), "%s has a next key" % m)
     next_key = lines.split()[-1]
     same((in_daemon("z")[next_key], in_daemon("z")[public(m)]), (psks()[m], psks()[m]), "a next key has the same one [psk-plan]")
-    same(up(m), "", "and %s takes it" % m)
+    same(wait_for(lambda: up(m) == "" and "nobody has answered" not in said[-1]), True, "and %s takes it" % m)
     ok("is its key now" in said[-1], "as its key [psk-tunnel]", said[-1])
     same(office("accept", "--file=" + FILE, stdin=call(m, [OFFICE, "key", m])[1])[0], 0, "which the office knows")
     same((up("z"), list(in_daemon("z")).count(next_key), reaches(m, "10.70.0.1")), ("", 1, True), "and traffic flows [psk-tunnel]")

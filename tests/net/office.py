@@ -243,7 +243,7 @@ class Monitor:
         for f, at in zip(self.files, before):
             with open(f) as x:
                 x.seek(at)
-                seen += [line.strip() for line in x if line.strip() and not re.search(r"200\d\d:|table ip mark|new generation", line)]
+                seen += [line.strip() for line in x if line.strip() and not re.search(r"2\d{4}:|table ip mark|new generation", line)]
         return seen
 
 
@@ -260,3 +260,6 @@ def build():
         lab.run("ip -n g1 route add %s via 192.168.201.2" % to)
     with open(FILE, "w") as f:
         f.write(NET)
+    # The kernel looks somewhat later whether a cable is in.
+    for ns in keepers:
+        lab.wait_for(lambda ns=ns: not re.search("NO-CARRIER|DOWN", lab.run("ip -n %s -o link show up" % ns)))

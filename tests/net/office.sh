@@ -21,12 +21,16 @@ office_watch()
 	done
 }
 
-# office_saw FROM TO ADDRESS [SECONDS]: as whom TO saw host FROM, which used ADDRESS: by ping, then by TCP.  "-": not at all.
+# office_saw FROM TO ADDRESS [SECONDS [SECONDS-FOR-TCP]]: as whom TO saw host FROM, which used ADDRESS: by ping, then by TCP.
+# "-": not at all.
 office_saw()
 {
-	local id=$((RANDOM + 1)) said ping=- tcp=-
+	local id said ping=- tcp=-
 
-	said=$("$office_bin/ginnel" lab exec "$1" "$top/tests/net/saw.py" ask "${4:-5}" <<<"$3 $id")
+	# One that none before had.
+	echo >>/run/lab/saw.ids
+	id=$(wc -l </run/lab/saw.ids)
+	said=$("$office_bin/ginnel" lab exec "$1" "$top/tests/net/saw.py" ask "${4:-5}" "${5:-${4:-5}}" <<<"$3 $id")
 	if grep -q ' ping' <<<"$said"; then
 		# The answer was the kernel's; the line comes when it comes.
 		within 60 grep -q "^ping .* $id\$" "/run/lab/saw.$2"
@@ -47,5 +51,5 @@ office_reaches()
 	is "$1" "$got" "$5 $5"
 }
 
-# office_lost NAME FROM TO ADDRESS [GOT]: neither ping nor TCP get there and back, or only what is said.
-office_lost() { is "$1" "$(office_saw "$2" "$3" "$4" 3)" "${5:-- -}"; }
+# office_lost NAME FROM TO ADDRESS [GOT]: neither ping nor TCP get there and back, or only what is said: a ping may take longer.
+office_lost() { is "$1" "$(office_saw "$2" "$3" "$4" $((${#5} ? 60 : 3)) 3)" "${5:-- -}"; }

@@ -3,8 +3,9 @@
 tests/net/saw.py - who was seen: answer each TCP connection to port 7 with the address that it came from, and print one
 line for each echo request, "ping ADDRESS ID", once "ready" was printed.
 
-With "ask SECONDS" and lines "ADDRESS ID" to read: ping and connect to hosts where that runs, to all of them at once.  A
-line for each that works: "ID ping" when an answer came, "ID tcp" and the address that the host saw.
+With "ask SECONDS [SECONDS]", for a ping and for TCP, and lines "ADDRESS ID" to read: ping and connect to hosts where
+that runs, to all of them at once.  A line for each that works: "ID ping" when an answer came, "ID tcp" and the address
+that the host saw.
 """
 import os
 import selectors
@@ -43,11 +44,11 @@ def say(line):
     os.write(1, line.encode())  # whole, whoever else says something
 
 
-def ask(address, number, seconds):
-    if subprocess.run(["ping", "-n", "-q", "-c", "1", "-W", seconds, "-e", number, address], capture_output=True).returncode == 0:
+def ask(address, number, ping_s, tcp_s):
+    if subprocess.run(["ping", "-n", "-q", "-c", "1", "-W", ping_s, "-e", number, address], capture_output=True).returncode == 0:
         say(number + " ping\n")
     try:
-        with socket.create_connection((address, PORT), float(seconds)) as s:
+        with socket.create_connection((address, PORT), float(tcp_s)) as s:
             say("%s tcp %s\n" % (number, s.makefile().readline().strip()))
     except OSError:
         pass
@@ -55,6 +56,6 @@ def ask(address, number, seconds):
 
 if sys.argv[1:2] == ["ask"]:
     for line in sys.stdin:
-        threading.Thread(target=ask, args=(*line.split(), sys.argv[2])).start()
+        threading.Thread(target=ask, args=(*line.split(), sys.argv[2], sys.argv[-1])).start()
 else:
     serve()
