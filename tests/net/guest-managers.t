@@ -29,7 +29,7 @@ ok "with its key where networkd may read it, as they say [export-networkd]" in_g
 	$(said $files/office.netdev install) && [ \"\$(stat -c '%a %G' /etc/systemd/network/office.key)\" = '640 systemd-network' ]"
 ok "networkd brings the node up [export-networkd]" in_guest '
 	systemctl start systemd-networkd
-	for i in $(seq 600); do ip route show dev office 2>/dev/null | grep -F 192.168.200.0/24 && break; sleep 0.1; done
+	for i in $(seq 600); do ip route show dev office 2>/dev/null | grep -cF -e 192.168.200.0/24 -e 10.70.0.0/16 | grep -x 2 && break; sleep 0.1; done
 	ip -d link show office | grep -w wireguard || { journalctl -u systemd-networkd --no-pager; networkctl status office; exit 1; }'
 is "with its routes, of our metric [export-networkd]" "$(in_guest 'ip route show dev office | sed "s/ *$//;s/proto static //;s/scope link //" | sort')" \
 	$'10.70.0.0/16 metric 5000\n192.168.200.0/24 metric 5000'
@@ -52,7 +52,7 @@ for f in netdev network; do
 done
 ok "a change comes by the commands that are said [export-networkd]" in_guest "
 	$(said $files/office.netdev systemctl)
-	for i in \$(seq 600); do ip route show dev office 2>/dev/null | grep -F 192.168.202.0/24 && break; sleep 0.1; done
+	for i in \$(seq 600); do { ip route show dev office && wg show office allowed-ips; } 2>/dev/null | grep -cF 192.168.202.0/24 | grep -x 2 && break; sleep 0.1; done
 	wg show office allowed-ips | grep -F 192.168.202.0/24 || { journalctl -u systemd-networkd --no-pager; exit 1; }"
 ok "and traffic goes on [export-networkd]" b_pings 192.168.200.244
 in_guest 'systemctl stop systemd-networkd.socket systemd-networkd; ip link del office; rm /etc/systemd/network/office.*
