@@ -5,7 +5,7 @@
 #	node ------- gw ------- isp
 #	 .2   LAN   .1   masquerade
 . "${0%/*}/lib.sh"
-lab_enter 300 "$@"
+lab_enter 600 "$@"
 
 probe=${WG%/bin/*}/tests/net/gateway/probe
 target=10.70.0.1

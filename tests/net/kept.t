@@ -296,4 +296,4 @@ def test():
     deaf()
 
 
-lab.main(300, test)
+lab.main(600, test)

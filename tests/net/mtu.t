@@ -4,7 +4,7 @@
 #	here ------- way ------- there
 #	      1500         1400
 . "${0%/*}/lib.sh"
-lab_enter 300 "$@"
+lab_enter 600 "$@"
 
 mtu=${WG%/bin/*}/tests/net/gateway/mtu
 

@@ -121,4 +121,4 @@ def test():
     watch.wait()
 
 
-lab.main(300, test)
+lab.main(600, test)

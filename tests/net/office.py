@@ -125,7 +125,10 @@ def bundle(m):
 
 def quick(m, verb, program=lab.WG):
     """wg-quick in a host, with the program under test or another in the place of the kernel's WireGuard."""
-    return call(m, ["env", "WG_QUICK_USERSPACE_IMPLEMENTATION=" + program, "bash", "-c", QUICK, "quick", verb, "/run/office.conf"])
+    said = call(m, ["env", "WG_QUICK_USERSPACE_IMPLEMENTATION=" + program, "bash", "-c", QUICK, "quick", verb, "/run/office.conf"])
+    if verb == "down":
+        lab.wait_for(lambda: call(m, "wg show office")[0])  # the daemon ends when it sees that its interface is gone
+    return said
 
 
 def put(m, text):
