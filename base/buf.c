@@ -144,8 +144,12 @@ int buf_put_printable(struct buf *b, const void *data, size_t n)
 
 	if (!p)
 		return b->error;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		p[i] = in[i] < ' ' || in[i] == 0x7f ? '?' : in[i];
+		/* U+0080 to U+009F, by which terminals are told as much as by ESC. */
+		if (i && in[i - 1] == 0xc2 && in[i] >= 0x80 && in[i] < 0xa0)
+			p[i - 1] = p[i] = '?';
+	}
 	b->len += n;
 	return 0;
 }

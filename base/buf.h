@@ -48,7 +48,10 @@ int buf_vprintf(struct buf *b, const char *fmt, va_list args) __attribute__((for
 /* buf_put_hex(b, data, n): append lower-case hex. */
 int buf_put_hex(struct buf *b, const void *data, size_t n);
 
-/* buf_put_printable(b, data, n): append text from outside, "?" for each control character. */
+/*
+ * buf_put_printable(b, data, n): append text from outside, "?" for each byte of a control character, as ASCII and
+ * UTF-8 have them.
+ */
 int buf_put_printable(struct buf *b, const void *data, size_t n);
 
 /* buf_drop_front(b, n): remove the first ${n} bytes; n <= len. */

@@ -122,6 +122,12 @@ static bool is_host_name(const char *text, size_t len)
 	return len && text[0] != '-';
 }
 
+/* Behind "%": an interface, by name or number. */
+static bool is_zone(const char *text)
+{
+	return *text && strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == strlen(text);
+}
+
 int text_endpoint(const char *text, size_t len, struct endpoint *ret, struct buf *why)
 {
 	struct endpoint e = {.port = 0};
@@ -155,7 +161,8 @@ int text_endpoint(const char *text, size_t len, struct endpoint *ret, struct buf
 	memcpy(address, e.host, sizeof(address));
 	address[strcspn(address, "%")] = '\0';
 	if (bracket || memchr(host, ':', n)) {
-		if (inet_pton(AF_INET6, address, &any) != 1) {
+		if (memchr(e.host, '\0', n) || inet_pton(AF_INET6, address, &any) != 1 ||
+			(strchr(e.host, '%') && !is_zone(strchr(e.host, '%') + 1))) {
 			buf_puts(why, "is no IPv6 address");
 			return -EINVAL;
 		}

@@ -89,6 +89,9 @@ static void hex_and_printable(void)
 	buf_clear(&b);
 	buf_put_printable(&b, "a\n\x1b[2J\x7f\xc3\xa9\0z", 11);
 	CHECK_STR(buf_str(&b), "a??[2J?\xc3\xa9?z");
+	buf_clear(&b);
+	buf_put_printable(&b, "\xc2\x9b" "2J\xc2\xa0\xe4\xb8\x9b\xc2", 10);
+	CHECK_STR(buf_str(&b), "??2J\xc2\xa0\xe4\xb8\x9b\xc2");
 }
 
 static void drops_and_wipes(void)

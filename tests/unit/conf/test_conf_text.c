@@ -99,7 +99,8 @@ static const char *endpoint(const char *text)
 static void endpoints(void)
 {
 	static const char *const bad[] = {"", ":", "host", "host:", "host:0", "host:65536", "host:x", ":5", "[::1]", "[::1:5", "[]:5",
-		"[10.0.0.1]:5", "::1:5", "fe80::1:51820", "10.0.0.256:5", "1.2.3:5", "ho st:5", "-host:5", "host/:5", "h\xc3\xa9:5", "[host]:5"};
+		"[10.0.0.1]:5", "::1:5", "fe80::1:51820", "10.0.0.256:5", "1.2.3:5", "ho st:5", "-host:5", "host/:5", "h\xc3\xa9:5", "[host]:5",
+		"[fe80::1%]:5", "[fe80::1%\"]:5", "[fe80::1%a;b]:5", "[fe80::1%\xc2\x9b]:5"};
 
 	for (size_t i = 0; i < array_size(bad); i++)
 		CHECK_STR(endpoint(bad[i]), "refused");
