@@ -295,6 +295,8 @@ static void check_node(struct checking *c, const struct member *m)
 	check_within(c, m, &m->lan_address, m->column.lan_address, &m->lan, "its LAN");
 	check_within(c, m, &m->gateway, m->column.gateway, &m->lan, "its LAN");
 	check_range(c, &m->lan, m->name, line, m->column.lan);
+	if (!strcmp(m->device, "lo"))
+		fault(c, line, m->place.column, "%s: lo leads to no LAN, but to the machine itself", m->name);
 	if (ipv4_overlap(&m->lan, &o->net))
 		fault(c, line, m->column.lan, "%s: its LAN %s overlaps the members' addresses, %s: say another net", m->name,
 			say(&m->lan).text, say(&o->net).text);
@@ -311,6 +313,27 @@ static void check_node(struct checking *c, const struct member *m)
 			say(&m->alias).text, say(&o->aliases).text);
 }
 
+static bool is_localhost(const char *name)
+{
+	return !strcasecmp(name, "localhost") || !strcasecmp(name, "localhost.");
+}
+
+static const char *what_is_v6(const struct prefix *p)
+{
+	struct in6_addr a;
+
+	memcpy(&a, p->bytes, sizeof(a));
+	if (IN6_IS_ADDR_UNSPECIFIED(&a) || IN6_IS_ADDR_LOOPBACK(&a))
+		return "is each machine's own";
+	if (IN6_IS_ADDR_LINKLOCAL(&a))
+		return "is of one link only";
+	if (IN6_IS_ADDR_MULTICAST(&a))
+		return "is multicast";
+	if (IN6_IS_ADDR_V4MAPPED(&a))
+		return "stands for an IPv4 address: say that one";
+	return NULL;
+}
+
 /* Packets to the hub itself must not go through the tunnel to it. */
 static void check_hub_place(struct checking *c, const struct member *hub)
 {
@@ -318,11 +341,16 @@ static void check_hub_place(struct checking *c, const struct member *hub)
 	unsigned line = hub->place.line, column = hub->column.endpoint;
 	const struct office *o = c->o;
 
-	if (hub->endpoint.is_name && !strcmp(hub->endpoint.host, "localhost"))
+	if (hub->endpoint.is_name && is_localhost(hub->endpoint.host))
 		fault(c, line, column, "%s: nobody could reach the hub by localhost, which is each machine's own", hub->name);
-	if (hub->endpoint.is_name || text_prefix(hub->endpoint.host, strlen(hub->endpoint.host), &at) < 0 ||
-		at.family != AF_INET)
+	if (hub->endpoint.is_name || text_prefix(hub->endpoint.host, strlen(hub->endpoint.host), &at) < 0)
 		return;
+	if (at.family != AF_INET) {
+		if (what_is_v6(&at))
+			fault(c, line, column, "%s: nobody could reach the hub by %s, which %s", hub->name, hub->endpoint.host,
+				what_is_v6(&at));
+		return;
+	}
 	for (size_t i = 0; i < array_size(known); i++)
 		if (known[i].error && ipv4_holds(&known[i].p, &at))
 			fault(c, line, column, "%s: nobody could reach the hub by %s, which %s", hub->name, hub->endpoint.host,
@@ -356,6 +384,10 @@ static void check_member(struct checking *c, const struct member *m)
 	const struct member *node;
 
 	check_within(c, m, &m->address, m->column.address, &c->o->net, "the members' addresses");
+	if (is_localhost(m->name))
+		fault(c, m->place.line, m->place.column, "%s: each machine calls itself so: take another name", m->name);
+	if (strspn(m->name, "0123456789") == strlen(m->name))
+		warn(c, m->place.line, m->place.column, "%s: programs take a name of digits for an address", m->name);
 	switch (m->kind) {
 	case MEMBER_HUB:
 		check_hub(c, m);

@@ -18,6 +18,7 @@
 #include "base/enum.h"
 #include "conf/text.h"
 
+#define OFFICE_ID_MAX 1000000000
 #define OFFICE_VERSION 1	/* of lock and bundle; another is refused */
 #define OFFICE_NAME_MAX 63	/* a label of the DNS: letters, digits and hyphens, lower case */
 #define OFFICE_MEMBERS_MAX 10000

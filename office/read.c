@@ -225,7 +225,7 @@ static void read_top_line(struct reader *r, struct top_lines *seen, int word, co
 		read_version(r, &t);
 		break;
 	default:
-		if (read_number(r, w, &t, 1, UINT32_MAX, &v))
+		if (read_number(r, w, &t, 1, OFFICE_ID_MAX + 1, &v))
 			o->next_id = (unsigned)v;
 		break;
 	}
@@ -350,6 +350,26 @@ static void read_member(struct reader *r, const struct token *name, size_t *room
 		member_set_psk(m, NULL);
 }
 
+/* A blank that looks like one, as input methods and web pages put it; how many bytes, or 0. */
+static size_t strange_blank(const char *c, const char *end)
+{
+	static const char *const blanks[] = {"\xc2\xa0", "\xe3\x80\x80", "\xe2\x80\x8b", BOM};
+
+	for (size_t i = 0; i < array_size(blanks); i++)
+		if ((size_t)(end - c) >= strlen(blanks[i]) && !memcmp(c, blanks[i], strlen(blanks[i])))
+			return strlen(blanks[i]);
+	return 0;
+}
+
+/* What git writes around the sides of a conflict. */
+static bool is_merge_mark(const struct token *t)
+{
+	for (const char *mark = "<|=>"; *mark; mark++)
+		if (t->len == 7 && t->at[0] == *mark && !memcmp(t->at, t->at + 1, 6))
+			return true;
+	return false;
+}
+
 struct reading {
 	struct reader	 r;
 	struct top_lines seen;
@@ -374,8 +394,19 @@ static void read_line(struct reading *reading)
 	for (const char *c = r->p; c < r->end; c++)
 		if (*c == '#')
 			r->end = c;
+	for (const char *c = r->p; c < r->end; c++) {
+		if (strange_blank(c, r->end)) {
+			reader_complain(r, r->line, (unsigned)(c - r->start) + 1, "a blank of another kind: take a space");
+			return;
+		}
+	}
 	if (!reader_token(r, &t))
 		return;
+	if (is_merge_mark(&t)) {
+		reader_complain(r, r->line, reader_column(r, &t),
+			"a merge has left the lines of two sides here: keep what is right, and remove this line");
+		return;
+	}
 	word = find_top_word(&t);
 	if (r->dialect != DIALECT_FILE && !reading->begun && word != TOP_VERSION)
 		reader_complain(r, r->line, reader_column(r, &t), "\"version %d%s\" must come first", OFFICE_VERSION,
@@ -416,7 +447,7 @@ static int by_id_and_line(const void *a, const void *b)
 
 /* ${same} of neighbours in this order is an error of the later one. */
 static void find_twins(struct reader *r, int (*order)(const void *, const void *), bool living_only,
-	bool (*same)(const struct member *, const struct member *), const char *what)
+	bool (*same)(const struct member *, const struct member *), const char *what, const char *instead)
 {
 	struct office *o = r->o;
 	cleanup(free_ptr) const struct member **all = calloc(o->n_members + 1, sizeof(struct member *));
@@ -432,8 +463,8 @@ static void find_twins(struct reader *r, int (*order)(const void *, const void *
 	qsort(all, n, sizeof(struct member *), order);
 	for (size_t i = 1; i < n; i++)
 		if (same(all[i - 1], all[i]))
-			reader_complain(r, all[i]->place.line, all[i]->place.column, "%s: the %s is there already, in line %u",
-				all[i]->name, what, all[i - 1]->place.line);
+			reader_complain(r, all[i]->place.line, all[i]->place.column, "%s: the %s is there already, in line %u%s",
+				all[i]->name, what, all[i - 1]->place.line, instead);
 }
 
 static bool same_name(const struct member *a, const struct member *b)
@@ -478,7 +509,7 @@ static void find_unsaid(struct reader *r, const struct member *m)
 	if (!m->id)
 		what = "id";
 	else if (r->dialect == DIALECT_LOCK && m->id >= r->o->next_id)
-		what = "id below that of the line \"next\"";
+		what = "id, one below that of the line \"next\",";
 	else if (m->gone || m->kind == MEMBER_HOST)
 		return;
 	else if (!m->address.family)
@@ -518,7 +549,7 @@ static void finish(struct reading *reading)
 	struct reader *r = &reading->r;
 	struct office *o = r->o;
 
-	find_twins(r, by_name_and_line, true, same_name, "name");
+	find_twins(r, by_name_and_line, true, same_name, "name", "");
 	if (office_index(o) < 0)
 		r->error = -ENOMEM;
 	if (r->error)
@@ -528,7 +559,8 @@ static void finish(struct reading *reading)
 			resolve_host(r, &o->members[i]);
 	if (r->dialect == DIALECT_FILE)
 		return;
-	find_twins(r, by_id_and_line, false, same_id, "id");
+	find_twins(r, by_id_and_line, false, same_id, "id", r->dialect == DIALECT_LOCK ?
+		": remove this line, and the member gets another one, and its key is to be accepted anew" : "");
 	find_unsaid_tops(r, &reading->seen, r->line);
 	for (size_t i = 0; i < o->n_members; i++)
 		find_unsaid(r, &o->members[i]);
@@ -556,6 +588,10 @@ int office_read(enum dialect dialect, const char *file, const char *text, size_t
 		return -ENOMEM;
 	if (len > OFFICE_TEXT_MAX) {
 		reader_complain(r, 1, 1, "more than %zu MiB", OFFICE_TEXT_MAX >> 20);
+		return -EINVAL;
+	}
+	if (len > 1 && (!memcmp(p, "\xff\xfe", 2) || !memcmp(p, "\xfe\xff", 2))) {
+		reader_complain(r, 1, 1, "this is UTF-16: save it as UTF-8");
 		return -EINVAL;
 	}
 	if (end - p >= (ptrdiff_t)strlen(BOM) && !memcmp(p, BOM, strlen(BOM)))

@@ -243,6 +243,10 @@ bool read_endpoint(struct reader *r, const char *word, const struct token *t, st
 		reader_refuse(r, word, t, "%s", buf_str(&why));
 		return false;
 	}
+	if (strchr(e.host, '%')) {
+		reader_refuse(r, word, t, "is an address of one machine's own interface: the others cannot reach the hub by it");
+		return false;
+	}
 	if (portless)
 		e.port = 0;
 	*ret = e;

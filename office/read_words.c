@@ -5,7 +5,6 @@
 
 #define MTU_LEAST 576
 #define MTU_MOST 65535
-#define ID_MOST 1000000000
 
 #define ID_(id, word, kinds, said, value, doc) WORD_##id,
 #define ROW_(id, word, kinds, said, value, doc) {word, doc, kinds, said, value},
@@ -86,7 +85,7 @@ static void take_word(struct reader *r, struct member *m, int word, const struct
 			m->mtu = (unsigned)number;
 		break;
 	case WORD_ID:
-		if (read_number(r, w, t, 1, ID_MOST, &number))
+		if (read_number(r, w, t, 1, OFFICE_ID_MAX, &number))
 			m->id = (unsigned)number;
 		break;
 	case WORD_KEY:

@@ -128,6 +128,18 @@ static void inherit(const struct office *o, struct member *m, const struct membe
 		m->learnt_mode = old->learnt_mode;
 }
 
+/* The number would be one that no lock may have. */
+static void give_id(struct settling *s, struct member *m)
+{
+	struct office *o = s->o;
+
+	m->id = min(o->next_id, (unsigned)OFFICE_ID_MAX);
+	if (o->next_id <= OFFICE_ID_MAX)
+		o->next_id++;
+	else
+		complain(s, m->place, "no id is left, says the lock: has somebody written into it?");
+}
+
 static void settle_member(struct settling *s, const struct member *from)
 {
 	struct office *o = s->o;
@@ -147,7 +159,7 @@ static void settle_member(struct settling *s, const struct member *from)
 	if (old)
 		inherit_addresses(o, m, old);
 	if (!m->id)
-		m->id = o->next_id++;
+		give_id(s, m);
 	if (m->kind == MEMBER_HUB && !m->endpoint.port)
 		m->endpoint.port = o->port;
 }
@@ -192,9 +204,15 @@ static int find_taken(struct settling *s)
 		const struct member *says = all[i - 1], *has = all[i], *old;
 		cleanup(buf_done) struct buf text = buf_of_max(512);
 
-		if (prefix_compare(&says->address, &has->address) != 0 || !says->column.address || has->column.address)
+		if (prefix_compare(&says->address, &has->address) != 0 || has->column.address)
 			continue;
 		old = find_old(s, has->name);
+		if (!says->column.address) {
+			buf_printf(&text, "%s: it has the address of %s, says %s:%u: remove that line, and its key is to be accepted anew",
+				has->name, says->name, s->lock_name, old ? old->place.line : 0);
+			complain(s, has->place, buf_str(&text));
+			continue;
+		}
 		buf_printf(&text, "%s: this address is %s's, as %s:%u has it: take another, or say one for %s", says->name,
 			has->name, s->lock_name, old ? old->place.line : 0, has->name);
 		complain(s, (struct place){says->place.line, says->column.address}, buf_str(&text));

@@ -24,6 +24,13 @@ static const struct {
 	{"z hub 127.0.0.1\n", "x:1:7: z: nobody could reach the hub by 127.0.0.1, which is each machine's own, and no network\n"},
 	{"z hub 224.0.0.9:53\n", "x:1:7: z: nobody could reach the hub by 224.0.0.9, which is multicast or reserved\n"},
 	{"z hub localhost:53\n", "x:1:7: z: nobody could reach the hub by localhost, which is each machine's own\n"},
+	{"z hub LOCALHOST.:53\n", "x:1:7: z: nobody could reach the hub by localhost, which is each machine's own\n"},
+	{"z hub [::1]\n", "x:1:7: z: nobody could reach the hub by ::1, which is each machine's own\n"},
+	{"z hub [fe80::1]:9\n", "x:1:7: z: nobody could reach the hub by fe80::1, which is of one link only\n"},
+	{"z hub [ff02::1]\n", "x:1:7: z: nobody could reach the hub by ff02::1, which is multicast\n"},
+	{"z hub [::ffff:192.0.2.1]\n", "x:1:7: z: nobody could reach the hub by ::ffff:192.0.2.1, which stands for an IPv4 address: say that one\n"},
+	{HUB "localhost person\n", "x:2:1: localhost: each machine calls itself so: take another name\n"},
+	{HUB "a node 10.1.0.0/24 if lo\n", "x:2:1: a: lo leads to no LAN, but to the machine itself\n"},
 	{HUB "e person 10.70.0.9\nf person 10.70.0.9\n", "x:3:10: f: 10.70.0.9 is e's too, in line 2\n"},
 	{HUB "e person 10.60.0.9\n", "x:2:10: e: 10.60.0.9 is outside of 10.70.0.0/16, the members' addresses\n"},
 	{HUB "e person 10.70.0.0\nf person 10.70.255.255\n",
@@ -78,7 +85,7 @@ static void keys(void)
 static void warnings(void)
 {
 	cleanup(office_freep) struct office *o = settle_text(
-		HUB "a node 192.168.1.0/24 mtu 1200\nb node 172.16.0.0/12 alias 10.64.0.0/12\nc node 100.64.9.0/24\n"
+		HUB "a node 192.168.1.0/24 mtu 1200\n007 node 172.16.0.0/12 alias 10.64.0.0/12\nc node 100.64.9.0/24\n"
 		    "net 198.18.0.0/16\naliases 10.64.0.0/10\nmtu 1000\n",
 		NULL);
 	cleanup(buf_done) struct buf said = buf_of_max(1 << 16), warned = buf_of_max(1 << 16);
@@ -97,7 +104,8 @@ static void warnings(void)
 		"x:2:1: warning: a has no key yet: ginnel key a there makes one, ginnel accept takes it in\n"
 		"x:2:8: warning: a: 192.168.1.0/24 is what many homes have: from there it cannot be reached\n"
 		"x:2:27: warning: a: an MTU of 1200 is below 1280: IPv6 does not go through\n"
-		"x:3:8: warning: b: 172.16.0.0/12 overlaps what is Docker's: machines that run it do not reach this\n"
+		"x:3:1: warning: 007: programs take a name of digits for an address\n"
+		"x:3:10: warning: 007: 172.16.0.0/12 overlaps what is Docker's: machines that run it do not reach this\n"
 		"x:4:8: warning: c: 100.64.9.0/24 is what carriers use towards their customers\n"
 		"x:5:5: warning: net: 198.18.0.0/16 is what proxies give out as addresses of names\n");
 }

@@ -138,9 +138,25 @@ static const struct {
 	{DIALECT_FILE, "psk on\npsk on\npsk person\n", "x:2:1: psk: said before, in line 1\nx:3:1: name: \"psk\" is a word of the grammar, and no member's name\n"},
 	{DIALECT_FILE, "f person psk " KEY1 "\n",
 		"x:1:10: psk: a secret does not belong here: the line \"psk on\" has one made for each\n"},
+	{DIALECT_FILE, "z hub [fe80::1%eth0]\n", "x:1:7: hub: \"[fe80::1%eth0]\" is an address of one machine's own interface: the others cannot reach the hub by it\n"},
+	{DIALECT_FILE, "z hub [fe80::1%\";x]\n", "x:1:7: hub: \"[fe80::1%\";x]\" is no IPv6 address\n"},
+	{DIALECT_FILE, "f person\xc2\x9b" "2J\n", "x:1:3: kind: \"person??2J\" is neither hub, node, host nor person\n"},
+	{DIALECT_FILE, "a person\n<<<<<<< HEAD\nb person\n=======\nc person\n>>>>>>> theirs\n",
+		"x:2:1: a merge has left the lines of two sides here: keep what is right, and remove this line\n"
+		"x:4:1: a merge has left the lines of two sides here: keep what is right, and remove this line\n"
+		"x:6:1: a merge has left the lines of two sides here: keep what is right, and remove this line\n"},
+	{DIALECT_FILE, "\xff\xfe" "a\xff", "x:1:1: this is UTF-16: save it as UTF-8\n"},
+	{DIALECT_FILE, "e person # \xe3\x80\x80\nf\xe3\x80\x80person\ng person\xc2\xa0\n",
+		"x:2:2: a blank of another kind: take a space\nx:3:9: a blank of another kind: take a space\n"},
 	{DIALECT_FILE, "a person\x01\n", "x:1:9: a control character\n"},
 	{DIALECT_LOCK, "version 2\nwhat else\n", "x:1:9: version: \"2\" is of another ginnel's format: this one knows 1\n"},
 	{DIALECT_LOCK, "net 10.0.0.0/8\nversion 1\naliases 10.0.0.0/8\nport 1\nmtu 1400\nnext 1\n", "x:1:1: \"version 1\" must come first\n"},
+	{DIALECT_LOCK, "version 1\nnet 10.0.0.0/8\naliases 11.0.0.0/8\nport 1\nmtu 1400\nnext 1000000002\n"
+		       "f person 10.0.0.1 id 1 \ng person 10.0.0.2 id 1 \n",
+		"x:6:6: next: \"1000000002\" must be a number from 1 to 1000000001\n"
+		"x:8:1: g: the id is there already, in line 7: remove this line, and the member gets another one, and its key is to be accepted anew\n"
+		"x:7:1: f: the id, one below that of the line \"next\", is missing\n"
+		"x:8:1: g: the id, one below that of the line \"next\", is missing\n"},
 	{DIALECT_LOCK, "version 1\nnet 10.0.0.0/8\naliases 11.0.0.0/8\nport 1\nmtu 1400\nnext 2\nf person 10.0.0.1 id 1 psk " KEY1 "\n",
 		"x:7:24: psk: a secret does not belong here: the line \"psk on\" has one made for each\n"},
 	{DIALECT_BUNDLE, "version 1 for f\nnet 10.0.0.0/8\naliases 11.0.0.0/8\nport 1\nmtu 1400\npsk on\n"

@@ -208,6 +208,28 @@ static void bundle(void)
 	CHECK_STR(buf_str(&again), buf_str(&text));
 }
 
+static void errors_are(const char *text, const char *lock_text, const char *want)
+{
+	cleanup(office_freep) struct office *file = read_text(DIALECT_FILE, text), *lock = read_text(DIALECT_LOCK, lock_text);
+	cleanup(buf_done) struct buf said = buf_of_max(1 << 16);
+	struct office *o = NULL;
+
+	CHECK_EQ(settle(file, "x", lock, "x.lock", &o, &said), -EINVAL);
+	CHECK_STR(buf_str(&said), want);
+}
+
+/* By hand, or by a merge. */
+static void strange_locks(void)
+{
+#define LOCK "version 1\nnet 10.70.0.0/16\naliases 10.71.0.0/16\nport 51820\nmtu 1420\n"
+	errors_are("e person\nf person\n", LOCK "next 9\ne person 10.70.0.4 id 2\nf person 10.70.0.4 id 3\n",
+		"x:2:1: f: it has the address of e, says x.lock:8: remove that line, and its key is to be accepted anew\n");
+	errors_are("e person\nf person\n", LOCK "next 1000000001\n",
+		"x:1:1: no id is left, says the lock: has somebody written into it?\n"
+		"x:2:1: no id is left, says the lock: has somebody written into it?\n");
+#undef LOCK
+}
+
 int main(void)
 {
 	test_run("what the README's network leaves out is derived [office-derive]", seven_lines);
@@ -218,6 +240,7 @@ int main(void)
 	test_run("what people no longer say is the default again; what was learnt stays, for that LAN", forgets);
 	test_run("where nothing is left, it is said for whom [office-full]", nothing_left);
 	test_run("an address that the lock gave to one is not taken from him by another's line [office-taken]", taken);
+	test_run("a lock in which two have one address, or no id is left, is told [office-lock]", strange_locks);
 	test_run("aliases are of a private block beside the net", last_block);
 	test_run("a bundle is what one member needs, and is read back to the same [office-bundle]", bundle);
 	return test_done();
