@@ -213,7 +213,7 @@ static const struct cmd commands[] = {
 		.help = "say what each of its members gets, and what changes: ginnel-office"},
 	{"key", .operands = "[OPTION...] NAME", .raw = true, .run = run_program,
 		.help = "make a member's private key, and print the public one: ginnel-office"},
-	{"accept", .operands = "[OPTION...] [NAME WORD VALUE]", .raw = true, .run = run_program,
+	{"accept", .operands = "[OPTION...] [NAME [WORD VALUE]]", .raw = true, .run = run_program,
 		.help = "take in what members say of themselves: ginnel-office"},
 	{"export", .operands = "[OPTION...] NAME [FORM]", .raw = true, .run = run_program,
 		.help = "print a member's part, for ginnel up or for other programs: ginnel-office"},

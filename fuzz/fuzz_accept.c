@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		return 0;
 	bytes = fuzz_copy(data, len);
 	o = make();
-	r = accept_lines(o, "x", bytes, len, &said, &errors);
+	r = accept_lines(o, "x", NULL, bytes, len, &said, &errors);
 	MUST(r == (errors.len ? -EINVAL : 0));
 	check_lines(&errors, "x:");
 	check_lines(&said, "");

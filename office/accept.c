@@ -1,10 +1,13 @@
 #include "office/accept.h"
 
 #include "base/suggest.h"
+#include "crypto/x25519.h"
 
 #include <errno.h>
 
 #define WORDS 3
+#define BOM "\xef\xbb\xbf"
+#define SUGGESTING_ERRORS 50	/* looking for neighbours among thousands of names takes time */
 
 struct word {
 	const char	*at;
@@ -14,9 +17,12 @@ struct word {
 struct acceptor {
 	struct office	*o;
 	const char	*source;
-	unsigned	 line;
+	const struct member *from;	/* who sends them; NULL: somebody who is believed */
+	struct x25519	*key;		/* any, to try others with */
+	unsigned	 line, n_errors;
 	struct buf	*said, *errors;
 	bool		 own_notes;	/* no keys, and a port */
+	int		 error;		/* -ENOMEM */
 };
 
 static bool is(const struct word *w, const char *text)
@@ -26,6 +32,7 @@ static bool is(const struct word *w, const char *text)
 
 static void refuse(struct acceptor *a)
 {
+	a->n_errors++;
 	buf_printf(a->errors, "%s:%u: ", a->source, a->line);
 }
 
@@ -62,16 +69,20 @@ static struct member *find(struct acceptor *a, const struct word *name)
 		memcpy(text, name->at, name->len);
 		m = office_find(a->o, text);
 	}
-	if (m && m->kind != MEMBER_HOST)
+	if (m && m->kind != MEMBER_HOST && (!a->from || a->from == m))
 		return &a->o->members[m - a->o->members];
 	refuse(a);
+	if (m && m->kind != MEMBER_HOST) {
+		buf_printf(a->errors, "speaks of %s, and only %s was to be listened to\n", text, a->from->name);
+		return NULL;
+	}
 	if (m) {
 		buf_printf(a->errors, "%s is a host, on which nothing of ours runs\n", text);
 		return NULL;
 	}
 	buf_puts(a->errors, "there is no member ");
 	buf_put_printable(a->errors, name->at, min(name->len, (size_t)OFFICE_NAME_MAX));
-	for (size_t i = 0; i < a->o->n_members; i++)
+	for (size_t i = 0; i < a->o->n_members && a->n_errors < SUGGESTING_ERRORS; i++)
 		if (!a->o->members[i].gone && a->o->members[i].kind != MEMBER_HOST)
 			suggest_offer(&s, a->o->members[i].name);
 	suggest_say(&s, "", a->errors);
@@ -91,14 +102,29 @@ static const struct member *owner_of(const struct office *o, const uint8_t key[K
 	return NULL;
 }
 
+/* One with which there is a secret: of some that are no keys all the world knows what comes out. */
+static bool is_key(struct acceptor *a, const struct word *value, uint8_t ret[KEY_LEN])
+{
+	static const uint8_t any[KEY_LEN] = {1};
+	uint8_t secret[KEY_LEN];
+	int r = key_text_parse(value->at, value->len, ret);
+
+	if (r == 0 && !a->key)
+		r = x25519_new(any, &a->key);
+	if (r == 0)
+		r = x25519_derive(a->key, ret, secret);
+	if (r == -ENOMEM)
+		a->error = r;
+	return r == 0;
+}
+
 /* A key that nobody else has; false after a line of errors. */
 static bool read_key(struct acceptor *a, const struct member *m, const char *what,
 	const struct word *value, uint8_t ret[KEY_LEN])
 {
-	static const uint8_t none[KEY_LEN];
 	const struct member *owner;
 
-	if (key_text_parse(value->at, value->len, ret) < 0 || !memcmp(ret, none, KEY_LEN)) {
+	if (!is_key(a, value, ret)) {
 		refuse(a);
 		buf_printf(a->errors,
 			"%s of %s: is no key: 44 characters of base64, as ginnel key prints them\n",
@@ -238,11 +264,20 @@ static void accept_line(struct acceptor *a, const char *line, size_t len)
 
 static void accept_all(struct acceptor *a, const char *text, size_t len)
 {
-	while (len) {
+	if (len >= strlen(BOM) && !memcmp(text, BOM, strlen(BOM))) {
+		text += strlen(BOM);
+		len -= strlen(BOM);
+	}
+	while (len && !a->error) {
 		const char *end = memchr(text, '\n', len);
 		size_t line = end ? (size_t)(end - text) : len;
 
 		a->line++;
+		if (a->n_errors == OFFICE_ERRORS_MAX && !a->own_notes) {
+			refuse(a);
+			buf_printf(a->errors, "more may be wrong: these are the first %d errors\n", OFFICE_ERRORS_MAX);
+			return;
+		}
 		accept_line(a, text, line);
 		line += end != NULL;
 		text += line;
@@ -250,13 +285,18 @@ static void accept_all(struct acceptor *a, const char *text, size_t len)
 	}
 }
 
-int accept_lines(struct office *o, const char *source, const char *text, size_t len, struct buf *said,
-	struct buf *errors)
+static void acceptor_done(struct acceptor *a)
 {
-	struct acceptor a = {.o = o, .source = source, .said = said, .errors = errors};
+	x25519_free(a->key);
+}
+
+int accept_lines(struct office *o, const char *source, const struct member *from, const char *text, size_t len,
+	struct buf *said, struct buf *errors)
+{
+	cleanup(acceptor_done) struct acceptor a = {.o = o, .source = source, .from = from, .said = said, .errors = errors};
 
 	accept_all(&a, text, len);
-	return errors->len || errors->error ? -EINVAL : 0;
+	return a.error ? a.error : a.n_errors ? -EINVAL : 0;
 }
 
 void accept_learnt(struct office *o, const char *text, size_t len)

@@ -18,12 +18,14 @@
 #define ACCEPT_MTU_MOST 65535
 
 /*
- * accept_lines(o, source, text, len, said, errors):
- * ${source} stands in front of each error, with the number of the line.  What has changed is appended
- * to ${said}, a line each.  0; -EINVAL with at least one error, and then ${o} is of no use any more.
+ * accept_lines(o, source, from, text, len, said, errors):
+ * ${source} stands in front of each error, with the number of the line.  ${from}: lines of others than
+ * this member are errors; NULL: whoever sends them is believed.  What has changed is appended to
+ * ${said}, a line each.  0; -EINVAL with at least one error, and at most OFFICE_ERRORS_MAX and a line
+ * that there are more, and then ${o} is of no use any more; -ENOMEM.
  */
-int accept_lines(struct office *o, const char *source, const char *text, size_t len, struct buf *said,
-	struct buf *errors);
+int accept_lines(struct office *o, const char *source, const struct member *from, const char *text, size_t len,
+	struct buf *said, struct buf *errors);
 
 /*
  * accept_learnt(o, text, len): of a member's own notes what fits: "NAME return MODE", "NAME mtu N",

@@ -8,7 +8,9 @@
 #include "office/store.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #define MESSAGES_MAX ((size_t)16 << 20)
 #define ENDING ".net"
@@ -121,16 +123,50 @@ static int write_psks(const char *path, struct office *o)
 	return min(r, 0);
 }
 
+/* The file is locked, and not its directory: that is where a laboratory has its own lock while it calls us. */
+int load_hold(const char *path, int *ret)
+{
+	int r = store_lock(path, false, ret);
+
+	if (r == -EWOULDBLOCK) {
+		fprintf(stderr, "ginnel-office: another ginnel is at %s: waiting for it\n", path);
+		r = store_lock(path, true, ret);
+	}
+	if (r < 0)
+		fprintf(stderr, "ginnel-office: cannot read %s: %s\n", path, strerror(-r));
+	return r;
+}
+
+/* Where the lock is, and with which mode it is kept. */
+static int find_lock(const char *path, char ret[LOAD_PATH_MAX], mode_t *ret_mode)
+{
+	char target[PATH_MAX];
+	struct stat st;
+	int r = load_lock_path(path, ret);
+
+	if (r < 0)
+		return r;
+	/* A link stays one: what it leads to is the lock, for others too. */
+	if (lstat(ret, &st) == 0 && S_ISLNK(st.st_mode)) {
+		if (!realpath(ret, target))
+			return -errno;
+		snprintf(ret, LOAD_PATH_MAX, "%s", target);
+	}
+	*ret_mode = stat(ret, &st) == 0 ? st.st_mode & 0777 : stat(path, &st) == 0 ? st.st_mode & 0666 : 0644;
+	return 0;
+}
+
 int load_pin(const char *path, const struct office *o)
 {
 	cleanup(buf_done) struct buf text = buf_of_max(OFFICE_TEXT_MAX);
-	char locked[LOAD_PATH_MAX];
-	int r = load_lock_path(path, locked);
+	char locked[LOAD_PATH_MAX] = "the lock";
+	mode_t mode = 0644;
+	int r = find_lock(path, locked, &mode);
 
 	if (r == 0)
 		r = office_write(o, DIALECT_LOCK, &text);
 	if (r == 0)
-		r = store_write(locked, 0644, &text);
+		r = store_write(locked, mode, &text);
 	if (r > 0)
 		fprintf(stderr, "ginnel-office: wrote %s: keep it beside %s\n", locked, path);
 	else if (r < 0)
@@ -138,44 +174,22 @@ int load_pin(const char *path, const struct office *o)
 	return min(r, 0);
 }
 
-/*
- * What somebody else has made meanwhile is read.  The file is locked, and not its directory: that is
- * where a laboratory has its own lock while it calls us.
- */
-static int settle_psks(const char *path, struct office **ret)
+int load_with_psks(const char *path, struct office **ret)
 {
 	cleanup(buf_done) struct buf warnings = buf_of_max(MESSAGES_MAX);
 	cleanup(office_freep) struct office *o = NULL, *lock = NULL;
-	cleanup(close_fd) int locked = -1;
 	char psks[LOAD_PATH_MAX];
-	int r = path_beside(path, PSK_ENDING, psks);
-
-	if (r == 0)
-		r = store_lock(path, &locked);
-	if (r < 0) {
-		fprintf(stderr, "ginnel-office: cannot keep pre-shared keys beside %s: %s\n", path, strerror(-r));
-		return r;
-	}
-	r = load_with_lock(path, &o, &lock, &warnings);
-	if (r == 0)
-		r = read_psks(psks, o, lock);
-	if (r == 0)
-		r = write_psks(psks, o);
-	if (r == 0)
-		r = load_pin(path, o);
-	if (r == 0)
-		*ret = steal(o);
-	return r;
-}
-
-int load_with_psks(const char *path, struct office **ret)
-{
-	cleanup(office_freep) struct office *o = NULL;
-	int r = load_office(path, &o);
+	int r = load_with_lock(path, &o, &lock, &warnings);
 
 	if (r == 0 && o->psk) {
 		protect();
-		return settle_psks(path, ret);
+		r = path_beside(path, PSK_ENDING, psks);
+		if (r == 0)
+			r = read_psks(psks, o, lock);
+		if (r == 0)
+			r = write_psks(psks, o);
+		if (r == 0)
+			r = load_pin(path, o);
 	}
 	if (r == 0)
 		*ret = steal(o);

@@ -27,15 +27,20 @@ const struct member *load_member(const struct office *o, const char *name);
 int load_lock_path(const char *path, char ret[LOAD_PATH_MAX]);
 
 /*
- * load_pin(path, o): write the lock beside the file if ${o} says something else than it, and say so.
- * 0 or negative errno.
+ * load_hold(path, ret): for who writes the lock: from before it is read until ${*ret} is closed nobody else
+ * does.  Where somebody else holds it, that is said and waited for.  0 or negative errno.
+ */
+int load_hold(const char *path, int *ret);
+
+/*
+ * load_pin(path, o): held: write the lock beside the file if ${o} says something else than it, and say so.
+ * Through a symbolic link, and with the mode that it has; a new one gets that of the file.  0 or negative errno.
  */
 int load_pin(const char *path, const struct office *o);
 
 /*
- * load_with_psks(path, ret): as load_office(), for what leaves this machine.  Where the office has
+ * load_with_psks(path, ret): held: as load_office(), for what leaves this machine.  Where the office has
  * pre-shared keys, they are read from the file beside the lock; those that are missing are made, those
- * of who is gone forgotten, that file is written, then the lock is, by one process at a time; and this
- * one is protect()ed.
+ * of who is gone forgotten, that file is written, then the lock is; and this process is protect()ed.
  */
 int load_with_psks(const char *path, struct office **ret);

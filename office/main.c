@@ -92,7 +92,7 @@ static const struct cmd commands[] = {
 		.help = "make this machine's private key, and print the public one for accept"},
 	{"rotate", .operands = "NAME", .least = 1, .most = 1, .run = verb_rotate, CMD_OPTIONS(member_options),
 		.help = "make another private key beside this machine's, to take over, and print both public ones for accept"},
-	{"accept", .operands = "[NAME WORD VALUE]", .most = 3, .run = verb_accept, CMD_OPTIONS(desk_options),
+	{"accept", .operands = "[NAME [WORD VALUE]]", .most = 3, .run = verb_accept, CMD_OPTIONS(desk_options),
 		.help = "take in what members say of themselves: keys, return modes, MTUs"},
 	{"export", .operands = "NAME [FORM]", .least = 1, .most = 2, .words = verb_export_words, .run = verb_export,
 		CMD_OPTIONS(export_options), .help = "print a member's part, for ginnel up or for other programs"},

@@ -76,13 +76,20 @@ static int open_directory(const char *path, int *ret)
 	return *ret < 0 ? -errno : 0;
 }
 
-int store_lock(const char *path, int *ret)
+int store_lock(const char *path, bool wait, int *ret)
 {
-	*ret = open(path, O_RDONLY | O_CLOEXEC);
-	if (*ret < 0)
+	cleanup(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
 		return -errno;
-	while (flock(*ret, LOCK_EX) < 0 && errno == EINTR)
-		;
+	while (flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)) < 0) {
+		if (errno == EWOULDBLOCK)
+			return -EWOULDBLOCK;
+		if (errno != EINTR)
+			break;
+	}
+	*ret = fd;
+	fd = -1;
 	return 0;
 }
 

@@ -14,10 +14,10 @@ int store_read(const char *path, struct buf *ret);
 int store_read_secret(const char *path, struct buf *ret);
 
 /*
- * store_lock(path, ret): of those who lock this file only one at a time, until ${*ret} is closed.  0, also
- * where the filesystem has no locks; or negative errno.
+ * store_lock(path, wait, ret): of those who lock this file only one at a time, until ${*ret} is closed.  0, also
+ * where the filesystem has no locks; -EWOULDBLOCK without ${wait}; other negative errno.
  */
-int store_lock(const char *path, int *ret);
+int store_lock(const char *path, bool wait, int *ret);
 
 /*
  * store_write(path, mode, text): make it this file's contents, on disk when it returns; a file that has

@@ -209,6 +209,7 @@ int verb_export(const struct cmd_call *call, void *into)
 {
 	cleanup(buf_done) struct buf out = buf_of_max(OUTPUT_MAX), why = buf_of_max(1024);
 	cleanup(office_freep) struct office *o = NULL;
+	cleanup(close_fd) int held = -1;
 	const struct form *form = find_form(call->n_operands > 1 ? call->operands[1] : "bundle");
 	struct call c = {.s = into, .out = &out, .why = &why};
 	int r;
@@ -218,7 +219,8 @@ int verb_export(const struct cmd_call *call, void *into)
 			form->name);
 		return 1;
 	}
-	if (!form || !verb_interface(c.s) || (form->needs_keys ? load_with_psks : load_office)(c.s->file, &o) < 0)
+	if (!form || !verb_interface(c.s) || load_hold(c.s->file, &held) < 0 ||
+		(form->needs_keys ? load_with_psks : load_office)(c.s->file, &o) < 0)
 		return 1;
 	c.o = o;
 	c.m = find(o, call->operands[0]);
@@ -235,6 +237,9 @@ int verb_export(const struct cmd_call *call, void *into)
 	/* What leaves this machine stays as it is. */
 	if (load_pin(c.s->file, o) < 0)
 		return 1;
+	/* Who reads it may take its time. */
+	close_fd(&held);
+	held = -1;
 	if (o->psk && form->needs_keys && out.len && isatty(STDOUT_FILENO))
 		fprintf(stderr, "ginnel-office: note: this has pre-shared keys, which are secret, and was shown on a terminal\n");
 	return cmd_print(&out);

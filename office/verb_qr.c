@@ -211,15 +211,18 @@ static int take(const struct verb_settings *s, const char *name, const uint8_t p
 {
 	cleanup(buf_done) struct buf line = buf_of_max(256), said = buf_of_max(1024), errors = buf_of_max(1024);
 	cleanup(office_freep) struct office *o = NULL;
+	cleanup(close_fd) int held = -1;
 	const struct member *m;
-	int r = load_with_psks(s->file, &o);
+	int r = load_hold(s->file, &held);
 
+	if (r == 0)
+		r = load_with_psks(s->file, &o);
 	if (r == 0)
 		r = find(o, s, name, &m);
 	if (r == 0) {
 		buf_printf(&line, "%s key ", name);
 		text_put_key(public, &line);
-		r = accept_lines(o, "qr", (const char *)line.data, line.len, &said, &errors);
+		r = accept_lines(o, "qr", m, (const char *)line.data, line.len, &said, &errors);
 		fputs(buf_str(&errors), stderr);
 	}
 	if (r == 0)
@@ -240,6 +243,7 @@ int verb_qr(const struct cmd_call *call, void *into)
 	cleanup(office_freep) struct office *o = NULL;
 	cleanup(plan_freep) struct plan *p = NULL;
 	const struct member *m = NULL;
+	cleanup(close_fd) int held = -1;
 	uint8_t public[KEY_LEN];
 	int r;
 
@@ -250,7 +254,7 @@ int verb_qr(const struct cmd_call *call, void *into)
 	}
 	protect();
 	keep_from_swap();
-	if (load_with_psks(s->file, &o) < 0 || find(o, s, name, &m) < 0)
+	if (load_hold(s->file, &held) < 0 || load_with_psks(s->file, &o) < 0 || find(o, s, name, &m) < 0)
 		return 1;
 	r = plan_make(o, m, &p);
 	if (r < 0) {
@@ -262,5 +266,9 @@ int verb_qr(const struct cmd_call *call, void *into)
 	 * that was shown and is not in the lock can be asked for again; one in the lock that nobody has
 	 * shuts the telephone out, and with --new the one before it was lost.
 	 */
-	return load_pin(s->file, o) < 0 || show(p, s, public) < 0 || take(s, name, public) < 0;
+	if (load_pin(s->file, o) < 0)
+		return 1;
+	close_fd(&held);
+	held = -1;
+	return show(p, s, public) < 0 || take(s, name, public) < 0;
 }

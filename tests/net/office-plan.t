@@ -1,5 +1,9 @@
 #!/usr/bin/python3
-"""ginnel check and ginnel plan as a person runs them: what goes where, exit statuses, and that nothing is written."""
+"""
+The administrator's desk as a person uses it: what goes where, exit statuses, and what is written: nothing by check and plan, the lock
+by accept and export.
+"""
+import base64
 import json
 import os
 import subprocess
@@ -31,11 +35,60 @@ def ok(good, name, said=""):
         print("# %s" % repr(said))
 
 
-def ginnel(where, *words, path=None):
+def ginnel(where, *words, path=None, said=None):
     env = dict(os.environ, **({"PATH": path} if path is not None else {}))
-    done = subprocess.run([BIN + "/ginnel", *words], cwd=where, env=env, text=True, stdin=subprocess.DEVNULL,
+    done = subprocess.run([BIN + "/ginnel", *words], cwd=where, env=env, text=True, input=said or "",
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
     return done.returncode, done.stdout, done.stderr
+
+
+def key():
+    return base64.b64encode(os.urandom(32)).decode()
+
+
+def read(path):
+    with open(path, encoding="ascii") as f:
+        return f.read()
+
+
+def write(path, text, to="w"):
+    with open(path, to, encoding="ascii") as f:
+        f.write(text)
+
+
+def accepting(where):
+    keys = {"p%d" % i: key() for i in range(40)}
+    write(where + "/many.net", "z hub z.example.com\n" + "".join("%s person\n" % m for m in keys))
+    every = [subprocess.Popen([BIN + "/ginnel", "accept", "--file", "many.net", m, "key", k], cwd=where, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL) for m, k in keys.items()]
+    ok(not any([p.wait() for p in every]), "forty accept at the same time")
+    lock = read(where + "/many.lock")
+    missing = [m for m, k in keys.items() if "\n%s person" % m not in lock or " key %s" % k not in lock]
+    ok(not missing, "and no key is lost [office-writers]", missing)
+
+    mine, other = key(), key()
+    status, out, err = ginnel(where, "accept", "e", said="e key %s\nz key %s\n" % (mine, other))
+    ok((status, out) == (1, "") and "standard input:2: speaks of z, and only e" in err and not os.path.exists(where + "/office.lock"),
+       "a member's lines about another are refused, and all of them [office-accept-from]", (out, err))
+    status, out, err = ginnel(where, "accept", "e", "key", "%s\nz key %s" % (mine, other))
+    ok(status == 1 and "operands:2: speaks of z" in err, "in what is pasted as a key, too [office-accept-from]", err)
+    status, out, err = ginnel(where, "accept", "e", said="e key %s\n" % mine)
+    ok((status, out) == (0, "e: has its key\n") and mine in read(where + "/office.lock"), "its own are taken [office-accept-from]", err)
+
+
+def lock_file(where):
+    os.mkdir(where + "/kept")
+    write(where + "/linked.net", NAMES)
+    os.chmod(where + "/linked.net", 0o640)
+    ginnel(where, "accept", "--file", "linked.net", "e", "key", key())
+    ok(os.stat(where + "/linked.lock").st_mode & 0o777 == 0o640, "a new lock is for whom the file is [office-lock-file]")
+    os.chmod(where + "/linked.lock", 0o600)
+    os.rename(where + "/linked.lock", where + "/kept/linked.lock")
+    os.symlink("kept/linked.lock", where + "/linked.lock")
+    k = key()
+    status, out, err = ginnel(where, "accept", "--file", "linked.net", "a", "key", k)
+    ok(status == 0 and os.path.islink(where + "/linked.lock") and k in read(where + "/kept/linked.lock") and
+       os.stat(where + "/kept/linked.lock").st_mode & 0o777 == 0o600, "a link to it stays one, and its mode as it is [office-lock-file]", err)
 
 
 with tempfile.TemporaryDirectory() as where:
@@ -71,5 +124,7 @@ with tempfile.TemporaryDirectory() as where:
        "what is wrong is told with its place [office-errors]", err)
     status, out, err = ginnel(where, "check", "--file", "none.net")
     ok(status == 1 and err == "ginnel-office: cannot read none.net: No such file or directory\n", "a file that is not there", err)
+    accepting(where)
+    lock_file(where)
 print("1..%d" % n)
 sys.exit(failed > 0)

@@ -11,7 +11,7 @@
 static void lines_are(struct office *o, const char *text, const char *said_want, const char *errors_want)
 {
 	cleanup(buf_done) struct buf said = buf_of_max(1 << 16), errors = buf_of_max(1 << 16);
-	int r = accept_lines(o, "x", text, strlen(text), &said, &errors);
+	int r = accept_lines(o, "x", NULL, text, strlen(text), &said, &errors);
 
 	CHECK_EQ(r, *errors_want ? -EINVAL : 0);
 	CHECK_STR(buf_str(&said), said_want);
@@ -23,7 +23,7 @@ static void taken(void)
 	cleanup(office_freep) struct office *o = settle_text(NAMES, NULL);
 	const struct member *a = office_find(o, "a"), *c = office_find(o, "c");
 
-	lines_are(o, "# from a\na key " KEY_1 "\r\n\n  c\treturn route+gw\nc mtu 1412",
+	lines_are(o, "\xef\xbb\xbf# from a\na key " KEY_1 "\r\n\n  c\treturn route+gw\nc mtu 1412",
 		"a: has its key\nc: return mode route+gw\nc: MTU 1412\n", "");
 	CHECK(a->has_key && a->public_key[KEY_LEN - 1] == 1);
 	CHECK(c->learnt_mode == RETURN_ROUTE_GW && c->learnt_mtu == 1412);
@@ -104,6 +104,51 @@ static void next_keys_refused(void)
 		"them\n");
 }
 
+/* Points of low order: whoever has one of them has a secret with everybody, which all know. */
+static void no_keys(void)
+{
+	cleanup(office_freep) struct office *o = settle_text(NAMES, NULL);
+
+	lines_are(o,
+		"a key AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
+		"a key 4Ot6fDtBuK4WVuP68Z/EatoJjeucMrH9hmIFFl9JuAA=\n"
+		"a key 7P///////////////////////////////////////38=\n",
+		"",
+		"x:1: key of a: is no key: 44 characters of base64, as ginnel key prints them\n"
+		"x:2: key of a: is no key: 44 characters of base64, as ginnel key prints them\n"
+		"x:3: key of a: is no key: 44 characters of base64, as ginnel key prints them\n");
+}
+
+static void one_sender(void)
+{
+	static const char text[] = "e key " KEY_1 "\nz key " KEY_2 "\nb key " KEY_2 "\nx\xc2\x9b" "2J key " KEY_2 "\ne mtu 1400";
+	cleanup(office_freep) struct office *o = settle_text(NAMES, NULL);
+	cleanup(buf_done) struct buf said = buf_of_max(1 << 16), errors = buf_of_max(1 << 16);
+
+	CHECK_EQ(accept_lines(o, "x", office_find(o, "e"), text, sizeof(text) - 1, &said, &errors), -EINVAL);
+	CHECK_STR(buf_str(&errors),
+		"x:2: speaks of z, and only e was to be listened to\nx:3: b is a host, on which nothing of ours runs\n"
+		"x:4: there is no member x??2J\n");
+	CHECK_STR(buf_str(&said), "e: has its key\ne: MTU 1400\n");
+}
+
+/* Bounded in words and in time, and what is taken is said whole. */
+static void thousands(void)
+{
+	cleanup(office_freep) struct office *o = settle_text(NAMES, NULL);
+	cleanup(buf_done) struct buf text = buf_of_max(OFFICE_TEXT_MAX), said = buf_of_max(4 * OFFICE_TEXT_MAX),
+				     errors = buf_of_max(OFFICE_TEXT_MAX);
+	size_t lines = 0;
+
+	while (text.len < OFFICE_TEXT_MAX - 100)
+		buf_puts(&text, "aa key x\ne mtu 1400\ne mtu 1401\n");
+	CHECK_EQ(accept_lines(o, "x", NULL, (const char *)text.data, text.len, &said, &errors), -EINVAL);
+	for (const char *p = buf_str(&errors); *p; p++)
+		lines += *p == '\n';
+	CHECK_EQ(lines, OFFICE_ERRORS_MAX + 1);
+	CHECK(!errors.error && strstr(buf_str(&errors), "more may be wrong"));
+}
+
 static void one_key_for_one(void)
 {
 	cleanup(office_freep) struct office *o = settle_text(NAMES, NULL);
@@ -125,6 +170,9 @@ int main(void)
 {
 	test_run("what members say is taken, once [office-accept]", taken);
 	test_run("what cannot be is refused, each with its line [office-accept-wrong]", refused);
+	test_run("what would be a secret that all know is no key [office-accept-wrong]", no_keys);
+	test_run("of whom it is to be, others' lines are refused [office-accept-from]", one_sender);
+	test_run("thousands of lines are refused in bounded words [office-accept-wrong]", thousands);
 	test_run("two members do not have one key [office-accept-wrong]", one_key_for_one);
 	test_run("a next key stands beside the key until it is the key [office-rotate-accept]",
 		next_keys);
