@@ -8,6 +8,7 @@
 #include "ctl/capture.h"
 #include "ctl/protocol.h"
 #include "office/export.h"
+#include "office/given.h"
 #include "office/lab_plan.h"
 #include "office/status.h"
 #include "scope/icmp_errors.h"
@@ -47,6 +48,7 @@
 	X(flags_boundary, FLAGS_BOUNDARY_LIST, INTERNAL, ENUM)                                           \
 	X(gateway, GATEWAY_LIST, PUBLIC, ENUM)                                                           \
 	X(gateway_kind, GATEWAY_KIND_LIST, PUBLIC, ENUM)                                                \
+	X(given_state, GIVEN_STATE_LIST, PUBLIC, ENUM)                                                  \
 	X(handover_item, HANDOVER_ITEM_LIST, PUBLIC, ENUM)                                               \
 	X(handover_message, HANDOVER_MESSAGE_LIST, PUBLIC, ENUM)                                         \
 	X(handover_role, HANDOVER_ROLE_LIST, PUBLIC, ENUM)                                               \

@@ -156,7 +156,7 @@ static int find_lock(const char *path, char ret[LOAD_PATH_MAX], mode_t *ret_mode
 	return 0;
 }
 
-int load_pin(const char *path, const struct office *o)
+static int pin(const char *path, const struct office *o, bool quiet)
 {
 	cleanup(buf_done) struct buf text = buf_of_max(OFFICE_TEXT_MAX);
 	char locked[LOAD_PATH_MAX] = "the lock";
@@ -167,11 +167,33 @@ int load_pin(const char *path, const struct office *o)
 		r = office_write(o, DIALECT_LOCK, &text);
 	if (r == 0)
 		r = store_write(locked, mode, &text);
-	if (r > 0)
+	if (r > 0 && !quiet)
 		fprintf(stderr, "ginnel-office: wrote %s: keep it beside %s\n", locked, path);
 	else if (r < 0)
 		fprintf(stderr, "ginnel-office: cannot write %s: %s\n", locked, strerror(-r));
 	return min(r, 0);
+}
+
+int load_pin(const char *path, const struct office *o)
+{
+	return pin(path, o, false);
+}
+
+void load_given(const char *path, const struct member *m, uint64_t number)
+{
+	cleanup(office_freep) struct office *o = NULL;
+	cleanup(close_fd) int held = -1;
+	int r = load_hold(path, &held);
+
+	if (r == 0)
+		r = load_office(path, &o);
+	for (size_t i = 0; r == 0 && i < o->n_members; i++)
+		if (o->members[i].id == m->id && !o->members[i].gone)
+			o->members[i].given = number;
+	if (r == 0)
+		r = pin(path, o, true);
+	if (r < 0)
+		fprintf(stderr, "ginnel-office: note: ginnel plan does not know that %s was exported\n", m->name);
 }
 
 int load_with_psks(const char *path, struct office **ret)

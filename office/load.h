@@ -38,6 +38,9 @@ int load_hold(const char *path, int *ret);
  */
 int load_pin(const char *path, const struct office *o);
 
+/* load_given(path, m, number): hold, and note in the lock that this was exported for ${m}.  What fails is said. */
+void load_given(const char *path, const struct member *m, uint64_t number);
+
 /*
  * load_with_psks(path, ret): held: as load_office(), for what leaves this machine.  Where the office has
  * pre-shared keys, they are read from the file beside the lock; those that are missing are made, those

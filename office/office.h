@@ -72,6 +72,7 @@ struct member {
 	enum engine		 engine;
 	unsigned		 mtu;		/* 0: not said */
 	unsigned		 learnt_mtu;	/* lock: measured; 0: not */
+	uint64_t		 given;		/* lock: of what was exported for it last, see office/given.h; 0: nothing was */
 	uint16_t		 learnt_port;	/* a member's own notes: at which the hub answers; 0: not known */
 
 	/* hub: */

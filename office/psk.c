@@ -78,13 +78,18 @@ int psk_read(struct office *o, const struct office *lock, const char *file, cons
 int psk_make(struct office *o)
 {
 	uint8_t key[KEY_LEN];
+	bool made = false;
 	int r = 0;
 
 	for (struct member *m = o->members; m < o->members + o->n_members && r == 0; m++) {
 		if (!shares(m) || m->psk)
 			continue;
 		r = getrandom(key, sizeof(key), 0) == (ssize_t)sizeof(key) ? member_set_psk(m, key) : -EIO;
+		m->given = 0;
+		made = true;
 	}
+	for (struct member *m = o->members; made && m < o->members + o->n_members; m++)
+		m->given = m->kind == MEMBER_HUB ? 0 : m->given;
 	explicit_bzero(key, sizeof(key));
 	return r;
 }

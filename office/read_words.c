@@ -106,6 +106,10 @@ static void take_word(struct reader *r, struct member *m, int word, const struct
 		if (read_number(r, w, t, MTU_LEAST, MTU_MOST, &number))
 			m->learnt_mtu = (unsigned)number;
 		break;
+	case WORD_GIVEN:
+		if (read_number(r, w, t, 1, UINT64_MAX, &number))
+			m->given = number;
+		break;
 	case WORD_GONE:
 		m->gone = true;
 		break;

@@ -122,6 +122,7 @@ static void inherit(const struct office *o, struct member *m, const struct membe
 	m->has_next_key = old->has_next_key;
 	memcpy(m->next_key, old->next_key, KEY_LEN);
 	m->learnt_mtu = old->learnt_mtu;
+	m->given = old->given;
 	/* What another gateway did says nothing of this one. */
 	if (m->kind == MEMBER_NODE && !prefix_compare(&m->lan, &old->lan) &&
 		!prefix_compare(&m->gateway, &old->gateway))
@@ -150,6 +151,7 @@ static void settle_member(struct settling *s, const struct member *from)
 	m->id = 0;
 	m->has_key = m->has_next_key = false;
 	m->psk = NULL;
+	m->given = 0;
 	m->learnt_mtu = 0;
 	m->learnt_mode = RETURN_AUTO;
 	if (old && !old->gone && old->kind == from->kind) {
@@ -263,6 +265,7 @@ static int keep_gone(struct settling *s)
 		m->gone = true;
 		m->has_next_key = m->phone = false;
 		m->psk = NULL;
+		m->given = 0;
 		m->engine = ENGINE_GINNEL;
 		m->mtu = m->learnt_mtu = 0;
 		m->lan_address = m->gateway = (struct prefix){0};

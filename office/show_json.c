@@ -1,6 +1,7 @@
 #include "office/show.h"
 
 #include "base/json.h"
+#include "office/given.h"
 
 static void put_text(const char *name, const char *value, struct buf *ret)
 {
@@ -67,7 +68,7 @@ static void put_route(const struct plan_route *r, struct buf *ret)
 	buf_printf(ret, ", \"line\": %u}", r->because->place.line);
 }
 
-static void put_plan(const struct plan *p, struct buf *ret)
+static void put_plan(const struct plan *p, enum given_state state, struct buf *ret)
 {
 	const struct member *m = p->self;
 
@@ -79,6 +80,7 @@ static void put_plan(const struct plan *p, struct buf *ret)
 	put_key("public_key", m->has_key ? m->public_key : NULL, ret);
 	if (m->has_next_key)
 		put_key("next_key", m->next_key, ret);
+	put_text("exported", enum_name(&given_state_enum, state), ret);
 	put_text("engine", enum_name(&engine_enum, m->engine), ret);
 	buf_printf(ret, ", \"listen_port\": %u, \"mtu\": %u", p->listen_port, p->mtu);
 	put_bool("forward", p->forward, ret);
@@ -107,29 +109,33 @@ static void put_plan(const struct plan *p, struct buf *ret)
 	buf_puts(ret, "]}");
 }
 
-static int put_member(const struct office *o, const struct member *m, bool first, struct buf *ret)
+static int put_member(const struct given *given, const struct member *m, bool first, struct buf *ret)
 {
 	cleanup(plan_freep) struct plan *p = NULL;
-	int r = plan_make(o, m, &p);
+	enum given_state state = GIVEN_NO_KEY;
+	int r = plan_make(given->o, m, &p);
 
+	if (!r)
+		r = given_state(given, m, &state);
 	if (r < 0)
 		return r;
 	buf_puts(ret, first ? "\n  " : ",\n  ");
-	put_plan(p, ret);
+	put_plan(p, state, ret);
 	return ret->error;
 }
 
 static int put_members(const struct show *s, struct buf *ret)
 {
+	struct given given;
 	bool first = true;
-	int r = 0;
+	int r = given_init(s->o, &given);
 
 	for (size_t i = 0; s->of && i < s->n_of && !r; i++)
-		r = put_member(s->o, s->of[i], i == 0, ret);
+		r = put_member(&given, s->of[i], i == 0, ret);
 	for (const struct member *m = s->o->members; !s->of && m < s->o->members + s->o->n_members && !r; m++) {
 		if (m->gone || m->kind == MEMBER_HOST)
 			continue;
-		r = put_member(s->o, m, first, ret);
+		r = put_member(&given, m, first, ret);
 		first = false;
 	}
 	return r;

@@ -1,3 +1,4 @@
+#include "office/given.h"
 #include "office/show.h"
 
 #include "conf/array.h"
@@ -22,7 +23,13 @@ struct facts {
 
 struct counts {
 	unsigned	add, change, remove, machines;
+	struct buf	to_export;	/* names */
 };
+
+static void counts_done(struct counts *c)
+{
+	buf_done(&c->to_export);
+}
 
 static void facts_done(struct facts *f)
 {
@@ -230,14 +237,25 @@ static void put_head(const struct show *s, const struct member *m, const char *w
 	put_reason(s->name, m, ret);
 }
 
-static int show_member(const struct show *s, const struct member *m, struct counts *counts, struct buf *ret)
+static const char *say_given(enum given_state state)
+{
+	return state == GIVEN_NEVER ? ", not exported yet" : state == GIVEN_OTHER ? ", to be exported again" : "";
+}
+
+static int show_member(const struct show *s, const struct given *given, const struct member *m, struct counts *counts,
+	struct buf *ret)
 {
 	const struct member *old_member = s->lock ? office_find(s->lock, m->name) : NULL;
 	cleanup(plan_freep) struct plan *plan = NULL, *old_plan = NULL;
 	cleanup(facts_done) struct facts now = {.n = 0}, old = {.n = 0};
+	enum given_state state = GIVEN_NO_KEY;
 	unsigned add = 0, change = 0, remove = 0;
+	cleanup(buf_done) struct buf what = buf_of_max(256);
 	bool changes;
 	int r = plan_make(s->o, m, &plan);
+
+	if (!r)
+		r = given_state(given, m, &state);
 
 	/* One that was gone, or another, begins anew. */
 	if (old_member && old_member->id != m->id)
@@ -259,7 +277,10 @@ static int show_member(const struct show *s, const struct member *m, struct coun
 	for (size_t i = 0; i < old.n; i++)
 		remove += !old.all[i].before;
 	changes = add + change + remove > 0;
-	put_head(s, m, !old_plan ? "new" : changes ? "changes" : "no change", ret);
+	buf_printf(&what, "%s%s", !old_plan ? "new" : changes ? "changes" : "no change", say_given(state));
+	put_head(s, m, buf_str(&what), ret);
+	if (*say_given(state))
+		buf_printf(&counts->to_export, "%s%s", counts->to_export.len ? ", " : "", m->name);
 	for (size_t i = 0; i < now.n; i++) {
 		const struct fact *f = &now.all[i];
 		const char *sign = !f->before ? "+" : strcmp(f->value, f->before->value) != 0 ? "~" : " ";
@@ -297,16 +318,19 @@ static void show_gone(const struct show *s, struct counts *counts, struct buf *r
 
 int show_words(const struct show *s, struct buf *ret)
 {
-	struct counts counts = {0};
-	int r = 0;
+	cleanup(counts_done) struct counts counts = {.to_export = buf_of_max(OFFICE_TEXT_MAX)};
+	struct given given;
+	int r = given_init(s->o, &given);
 
 	for (size_t i = 0; s->of && i < s->n_of && !r; i++)
-		r = show_member(s, s->of[i], &counts, ret);
+		r = show_member(s, &given, s->of[i], &counts, ret);
 	for (size_t i = 0; !s->of && i < s->o->n_members && !r; i++)
 		if (!s->o->members[i].gone && s->o->members[i].kind != MEMBER_HOST)
-			r = show_member(s, &s->o->members[i], &counts, ret);
+			r = show_member(s, &given, &s->o->members[i], &counts, ret);
 	if (!s->of)
 		show_gone(s, &counts, ret);
+	if (counts.to_export.len)
+		buf_printf(ret, "To be exported: %s\n", buf_str(&counts.to_export));
 	if (counts.machines)
 		buf_printf(ret, "Plan: %u add, %u change, %u remove on %u machine%s\n", counts.add, counts.change,
 			counts.remove, counts.machines, counts.machines == 1 ? "" : "s");

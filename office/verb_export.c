@@ -2,6 +2,7 @@
 
 #include "base/suggest.h"
 #include "office/export.h"
+#include "office/given.h"
 #include "office/load.h"
 #include "office/ruleset.h"
 #include "office/settle.h"
@@ -205,6 +206,16 @@ int verb_export_words(struct buf *ret)
 	return ret->error;
 }
 
+/* Once it has left: who reads it may be gone, or the disk full. */
+static void note_given(const struct call *c)
+{
+	struct given given;
+	uint64_t number = 0;
+
+	if (given_init(c->o, &given) == 0 && given_number(&given, c->m, &number) == 0 && number != c->m->given)
+		load_given(c->s->file, c->m, number);
+}
+
 int verb_export(const struct cmd_call *call, void *into)
 {
 	cleanup(buf_done) struct buf out = buf_of_max(OUTPUT_MAX), why = buf_of_max(1024);
@@ -242,5 +253,9 @@ int verb_export(const struct cmd_call *call, void *into)
 	held = -1;
 	if (o->psk && form->needs_keys && out.len && isatty(STDOUT_FILENO))
 		fprintf(stderr, "ginnel-office: note: this has pre-shared keys, which are secret, and was shown on a terminal\n");
-	return cmd_print(&out);
+	if (cmd_print(&out))
+		return 1;
+	if (form->needs_keys)
+		note_given(&c);
+	return 0;
 }

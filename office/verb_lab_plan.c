@@ -41,6 +41,7 @@ static void forget(struct office *o)
 		o->members[i].has_key = o->members[i].has_next_key = false;
 		o->members[i].learnt_mode = RETURN_AUTO;
 		o->members[i].learnt_mtu = 0;
+		o->members[i].given = 0;
 	}
 }
 

@@ -4,6 +4,7 @@
 #include "crypto/x25519.h"
 #include "office/accept.h"
 #include "office/export.h"
+#include "office/given.h"
 #include "office/load.h"
 #include "office/qr.h"
 
@@ -206,13 +207,28 @@ static int show(const struct plan *p, const struct verb_settings *s, uint8_t ret
 	return ask(p->self->name, &screen);
 }
 
-/* The file again: it was open to others as long as the code was shown. */
-static int take(const struct verb_settings *s, const char *name, const uint8_t public[KEY_LEN])
+/* What it was given, with its key. */
+static int number_shown(const struct plan *p, const uint8_t public[KEY_LEN], uint64_t *ret)
 {
+	struct member shown = *p->self;
+	struct given given;
+	int r = given_init(p->office, &given);
+
+	memcpy(shown.public_key, public, KEY_LEN);
+	shown.has_key = true;
+	shown.has_next_key = false;
+	return r < 0 ? r : given_number(&given, &shown, ret);
+}
+
+/* The file again: it was open to others as long as the code was shown. */
+static int take(const struct verb_settings *s, const struct plan *p, const uint8_t public[KEY_LEN])
+{
+	const char *name = p->self->name;
 	cleanup(buf_done) struct buf line = buf_of_max(256), said = buf_of_max(1024), errors = buf_of_max(1024);
 	cleanup(office_freep) struct office *o = NULL;
 	cleanup(close_fd) int held = -1;
 	const struct member *m;
+	uint64_t number = 0;
 	int r = load_hold(s->file, &held);
 
 	if (r == 0)
@@ -226,7 +242,11 @@ static int take(const struct verb_settings *s, const char *name, const uint8_t p
 		fputs(buf_str(&errors), stderr);
 	}
 	if (r == 0)
+		r = number_shown(p, public, &number);
+	if (r == 0) {
+		o->members[m - o->members].given = number;
 		r = load_pin(s->file, o);
+	}
 	if (r < 0) {
 		fprintf(stderr, "ginnel-office: the key of %s is not in the lock, and what was shown is worth nothing: remove it there\n",
 			name);
@@ -270,5 +290,5 @@ int verb_qr(const struct cmd_call *call, void *into)
 		return 1;
 	close_fd(&held);
 	held = -1;
-	return show(p, s, public) < 0 || take(s, name, public) < 0;
+	return show(p, s, public) < 0 || take(s, p, public) < 0;
 }

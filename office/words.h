@@ -35,6 +35,7 @@
 		"bundle only: the secret that it shares with the hub")                             \
 	X(LEARNT, "learnt", KINDS(MEMBER_NODE), DERIVED, VALUE, "the return mode that a probe found") \
 	X(LEARNT_MTU, "learnt-mtu", OURS, DERIVED, VALUE, "the MTU that was measured")             \
+	X(GIVEN, "given", OURS, DERIVED, VALUE, "a number of what was exported for it last")       \
 	X(GONE, "gone", OURS, DERIVED, ALONE, "was a member once; what was its own stays taken")
 
 /* word, who says it, what it means */

@@ -76,6 +76,8 @@ static void put_member(const struct member *m, enum dialect dialect, struct buf 
 		buf_printf(ret, " mtu %u", m->mtu);
 	if (m->learnt_mtu)
 		buf_printf(ret, " learnt-mtu %u", m->learnt_mtu);
+	if (m->given && dialect != DIALECT_BUNDLE)
+		buf_printf(ret, " given 0x%llx", (unsigned long long)m->given);
 	buf_printf(ret, " id %u", m->id);
 	if (m->has_key)
 		put_key("key", m->public_key, ret);

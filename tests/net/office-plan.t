@@ -35,9 +35,9 @@ def ok(good, name, said=""):
         print("# %s" % repr(said))
 
 
-def ginnel(where, *words, path=None, said=None):
+def ginnel(where, *words, path=None, said=None, before=()):
     env = dict(os.environ, **({"PATH": path} if path is not None else {}))
-    done = subprocess.run([BIN + "/ginnel", *words], cwd=where, env=env, text=True, input=said or "",
+    done = subprocess.run([*before, BIN + "/ginnel", *words], cwd=where, env=env, text=True, input=said or "",
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
     return done.returncode, done.stdout, done.stderr
 
@@ -74,6 +74,35 @@ def accepting(where):
     ok(status == 1 and "operands:2: speaks of z" in err, "in what is pasted as a key, too [office-accept-from]", err)
     status, out, err = ginnel(where, "accept", "e", said="e key %s\n" % mine)
     ok((status, out) == (0, "e: has its key\n") and mine in read(where + "/office.lock"), "its own are taken [office-accept-from]", err)
+
+
+def exporting(where):
+    def asked():
+        return [line for line in ginnel(where, "plan")[1].splitlines() if line.startswith("To be")]
+
+    ginnel(where, "accept", said="z key %s\na key %s\n" % (key(), key()))
+    ok(asked() == ["To be exported: z, a, e"], "who has a key and was given nothing is to be exported to [plan-export]", asked())
+    for m in "ze":
+        ginnel(where, "export", m)
+    ginnel(where, "export", "a", "nft")
+    ok(asked() == ["To be exported: a"], "until that is done, in a form that is enough [plan-export]", asked())
+    write(where + "/office.net", "g person\n", "a")
+    status, out, _ = ginnel(where, "plan")
+    ok(out.count(": changes, to be exported again") == 1 and asked() == ["To be exported: z, a"], "a change asks for another [plan-export]", out)
+    ok(ginnel(where, "export", "z")[0] == 0 and ": no change, not exported yet" in ginnel(where, "plan")[1] and asked() == ["To be exported: a"],
+       "and one is enough [plan-export]", asked())
+    with open("/dev/full", "wb") as full:
+        status = subprocess.run([BIN + "/ginnel", "export", "a"], cwd=where, stdout=full, stderr=subprocess.DEVNULL, check=False).returncode
+    ok(status == 1 and asked() == ["To be exported: a"], "what has not left was not exported [plan-export]", asked())
+
+    lock = read(where + "/office.lock")
+    read_only = ["unshare", "--mount", "sh", "-ec", 'mount --bind . .; mount -o remount,bind,ro .; cd "$PWD"; exec "$@"', "sh"]
+    status, out, err = ginnel(where, "export", "a", before=read_only)
+    ok(status == 0 and out and "office.lock: Read-only" in err and "does not know that a was" in err and read(where + "/office.lock") == lock,
+       "an export that changes nothing needs no lock that can be written [plan-export]", (status, err))
+    write(where + "/office.net", "h person\n", "a")
+    status, out, err = ginnel(where, "export", "a", before=read_only)
+    ok((status, out) == (1, "") and read(where + "/office.lock") == lock, "but one that has to pin something does", (out, err))
 
 
 def lock_file(where):
@@ -125,6 +154,7 @@ with tempfile.TemporaryDirectory() as where:
     status, out, err = ginnel(where, "check", "--file", "none.net")
     ok(status == 1 and err == "ginnel-office: cannot read none.net: No such file or directory\n", "a file that is not there", err)
     accepting(where)
+    exporting(where)
     lock_file(where)
 print("1..%d" % n)
 sys.exit(failed > 0)

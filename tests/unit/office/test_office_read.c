@@ -152,8 +152,10 @@ static const struct {
 	{DIALECT_LOCK, "version 2\nwhat else\n", "x:1:9: version: \"2\" is of another ginnel's format: this one knows 1\n"},
 	{DIALECT_LOCK, "net 10.0.0.0/8\nversion 1\naliases 10.0.0.0/8\nport 1\nmtu 1400\nnext 1\n", "x:1:1: \"version 1\" must come first\n"},
 	{DIALECT_LOCK, "version 1\nnet 10.0.0.0/8\naliases 11.0.0.0/8\nport 1\nmtu 1400\nnext 1000000002\n"
-		       "f person 10.0.0.1 id 1 \ng person 10.0.0.2 id 1 \n",
+		       "f person 10.0.0.1 id 1 given 0\ng person 10.0.0.2 id 1 given 0x1234567890abcdef1\n",
 		"x:6:6: next: \"1000000002\" must be a number from 1 to 1000000001\n"
+		"x:7:30: given: \"0\" must be a number from 1 to 18446744073709551615\n"
+		"x:8:30: given: \"0x1234567890abcdef1\" must be a number from 1 to 18446744073709551615\n"
 		"x:8:1: g: the id is there already, in line 7: remove this line, and the member gets another one, and its key is to be accepted anew\n"
 		"x:7:1: f: the id, one below that of the line \"next\", is missing\n"
 		"x:8:1: g: the id, one below that of the line \"next\", is missing\n"},
