@@ -16,7 +16,7 @@ lab_enter 840 "$@"
 programs=$(dirname "$WG")
 desk=/run/lab/desk
 bail() { echo "Bail out! $*"; lab_logs; guest_logs; exit 1; }
-in_guest() { guest_run 120 "$@"; }
+in_guest() { guest_run 300 "$@"; }
 office() { "$programs/ginnel-office" "$1" --file=$desk/office.net "${@:2}" 2>>/run/lab/office.said; }
 accept() { office accept >/dev/null; }
 

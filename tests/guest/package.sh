@@ -26,7 +26,7 @@ pub1=$(wg pubkey <<<"$key1") pub2=$(wg pubkey <<<"$key2") pub3=$(wg genkey | wg 
 dpkg-deb -R "$deb" /run/lab/later && sed -i 's/^Version: .*/&+later/' /run/lab/later/DEBIAN/control &&
 	dpkg-deb -Znone -b /run/lab/later /run/lab/later.deb >/dev/null || bail "no later package"
 
-in_guest() { guest_run 120 "$@"; }
+in_guest() { guest_run 300 "$@"; }
 guest_is() # NAME SCRIPT WANT
 {
 	is "$1" "$(in_guest "$2")" "$3"

@@ -35,6 +35,7 @@ ok "its reload after an upgrade puts the new program in the place of the old one
 	before=$(pgrep -x ginnel-wg)
 	cp /usr/bin/ginnel-wg /usr/bin/ginnel-wg.new && mv /usr/bin/ginnel-wg.new /usr/bin/ginnel-wg
 	systemctl reload wg-quick@wg0
+	for i in $(seq 300); do [ -e /proc/$before ] || break; sleep 0.2; done
 	now=$(pgrep -x ginnel-wg); [ "$now" != "$before" ] && [ /proc/$now/exe -ef /usr/bin/ginnel-wg ] &&
 	grep -q wg-quick@wg0.service /proc/$now/cgroup && ping -n -q -c 1 -W 60 172.31.0.1 || { journalctl -n 40 --no-pager; exit 1; }'
 ok "without a handshake [unit-wg-quick]" same_session "$before_handshake" "$(handshake_at_peer)"
