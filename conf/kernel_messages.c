@@ -82,7 +82,10 @@ static bool put_handshake(const struct nlattr *attr, struct buf *text)
 	if (!p)
 		return false;
 	memcpy(&t, p, sizeof(t));
-	buf_printf(text, "last_handshake_time_sec=%lld\n", t.tv_sec < 0 ? 0LL : (long long)t.tv_sec);
+	if (t.tv_sec < 0 || t.tv_nsec < 0 || t.tv_nsec > 999999999)
+		t = (struct __kernel_timespec){.tv_sec = 0};
+	buf_printf(text, "last_handshake_time_sec=%lld\nlast_handshake_time_nsec=%lld\n", (long long)t.tv_sec,
+		(long long)t.tv_nsec);
 	return true;
 }
 

@@ -67,7 +67,18 @@ static void reads_peers(void)
 			 "2000 0980" ALLOWED_4
 			 "0800 0a00 01000000", NULL),
 		"public_key=" HEX_B "\npreshared_key=" HEX_C "\nendpoint=192.0.2.1:80\npersistent_keepalive_interval=25\n"
-		"last_handshake_time_sec=500000000\nrx_bytes=1\ntx_bytes=18446744073709551615\nallowed_ip=10.0.0.1/24\n");
+		"last_handshake_time_sec=500000000\nlast_handshake_time_nsec=5\nrx_bytes=1\ntx_bytes=18446744073709551615\nallowed_ip=10.0.0.1/24\n");
+}
+
+/* No time at all: what is read of it is that there was none. */
+static void reads_bad_times(void)
+{
+	CHECK_STR(answer("54000000 1f00 0200 00000000 00000000 00 01 0000"
+			 "4000 0880 3c00 0080" PEER_HEAD "1400 0600 0065cd1d00000000 00ca9a3b00000000", NULL),
+		"public_key=" HEX_B "\nlast_handshake_time_sec=0\nlast_handshake_time_nsec=0\n");
+	CHECK_STR(answer("54000000 1f00 0200 00000000 00000000 00 01 0000"
+			 "4000 0880 3c00 0080" PEER_HEAD "1400 0600 ffffffffffffffff 0500000000000000", NULL),
+		"public_key=" HEX_B "\nlast_handshake_time_sec=0\nlast_handshake_time_nsec=0\n");
 }
 
 static void joins_pieces(void)
@@ -275,6 +286,7 @@ int main(void)
 {
 	test_run("what the kernel says of an interface becomes an answer [kernel-answer]", reads_device);
 	test_run("and what it says of peers [kernel-answer]", reads_peers);
+	test_run("a handshake whose time is none is none [kernel-answer]", reads_bad_times);
 	test_run("a peer that comes in pieces is one [kernel-answer]", joins_pieces);
 	test_run("what no kernel says is refused [kernel-answer]", refuses_answers);
 	test_run("lengths that are wrong lead nowhere [kernel-answer]", bounds);
