@@ -1,6 +1,7 @@
 #include "office/bring_up.h"
 
 #include "base/log.h"
+#include "conf/client.h"
 #include "office/bundle.h"
 #include "office/check.h"
 #include "office/engine.h"
@@ -15,18 +16,24 @@
 
 #define ERRORS_MAX ((size_t)1 << 20)
 
+/* The bundle that was kept; NULL: there is none that can be read. */
+static struct office *load_kept(const char *stored)
+{
+	cleanup(buf_done) struct buf text = buf_of_max(OFFICE_TEXT_MAX + 1), errors = buf_of_max(ERRORS_MAX);
+	struct office *o = NULL;
+
+	if (store_read(stored, &text) < 0 ||
+		office_read(DIALECT_BUNDLE, stored, (const char *)text.data, text.len, &o, &errors) < 0)
+		return NULL;
+	return o;
+}
+
 /* A key that was found to be in use, before the office was told, is not given up again. */
 static void recall(const char *stored, struct office *o, struct buf *text)
 {
-	cleanup(buf_done) struct buf before = buf_of_max(OFFICE_TEXT_MAX + 1),
-				     errors = buf_of_max(ERRORS_MAX);
-	cleanup(office_freep) struct office *kept = NULL;
+	cleanup(office_freep) struct office *kept = load_kept(stored);
 
-	if (store_read(stored, &before) < 0 ||
-		office_read(DIALECT_BUNDLE, stored, (const char *)before.data, before.len, &kept,
-			&errors) < 0)
-		return;
-	if (!rotate_recall(o, kept))
+	if (!kept || !rotate_recall(o, kept))
 		return;
 	buf_clear(text);
 	office_write(o, DIALECT_BUNDLE, text);
@@ -93,6 +100,15 @@ static bool is_new(struct bring_up *b, const struct buf *text)
 	return is;
 }
 
+static bool has_next_keys(const struct plan *p)
+{
+	bool has = false;
+
+	for (size_t i = 0; i < p->n_peers; i++)
+		has = has || p->peers[i].next;
+	return has;
+}
+
 static int put_in_force(struct bring_up *b, struct office *o, const struct member *m, struct buf *text,
 	const char *stored, int lock_fd)
 {
@@ -107,13 +123,15 @@ static int put_in_force(struct bring_up *b, struct office *o, const struct membe
 	if (r < 0)
 		return r;
 	b->audit.repair = !is_new(b, text);
-	rotate_step(b->interface, stored, o);
+	if (rotate_step(b->interface, stored, o))
+		b->audit.repair = false;
 	learn(b, o);
 	r = plan_make(o, m, &p);
 	if (r < 0) {
 		log_error("cannot make a plan: %s", strerror(-r));
 		return r;
 	}
+	b->next_keys = has_next_keys(p);
 	r = up(p, b->interface, rotate_keys_running(b->interface, &keys), lock_fd, &b->audit);
 	/* What takes its time, or makes sessions anew, is not done at each look. */
 	if (!b->ask && b->audit.repair)
@@ -123,6 +141,18 @@ static int put_in_force(struct bring_up *b, struct office *o, const struct membe
 	if (r >= 0)
 		r = learn_path(b, o, rotate_keys_running(b->interface, &keys), lock_fd);
 	return r;
+}
+
+bool bring_up_is_due(const struct bring_up *b)
+{
+	cleanup(running_freep) struct running *running = NULL;
+	cleanup(office_freep) struct office *o = NULL;
+	char stored[BUNDLE_PATH_MAX];
+
+	if (!b->next_keys || bundle_path(b->interface, stored) < 0 || client_get(b->interface, &running) < 0)
+		return false;
+	o = load_kept(stored);
+	return o && rotate_found(o, running);
 }
 
 int bring_up(struct bring_up *b)

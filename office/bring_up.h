@@ -15,6 +15,7 @@ struct bring_up {
 	bool		 ask;		/* the gateway of a LAN, where what it does is not known */
 	bool		 ask_again;	/* also where it is */
 	uint8_t		 last[HASH_LEN];	/* of the bundle that was in force before */
+	bool		 next_keys;	/* a peer has one that nobody has spoken with yet */
 	struct audit	 audit;
 };
 
@@ -23,3 +24,6 @@ struct bring_up {
  * 0; -EINVAL and the like with nothing done; what up() returns.
  */
 int bring_up(struct bring_up *b);
+
+/* bring_up_is_due(b): since then a peer has spoken with its next key, and bring_up() would go on with that. */
+bool bring_up_is_due(const struct bring_up *b);

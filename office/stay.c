@@ -86,11 +86,19 @@ static void watch_names(struct stay *s)
 		log_error("cannot watch the names of peers: %s; trying again", strerror(errno));
 }
 
+/* To a next key only ginnel-wg gives the prefixes by itself. */
+static void follow_keys(struct stay *s)
+{
+	if (bring_up_is_due(s->b))
+		s->pace.now = true;
+}
+
 /* A new one is a row here; run() may ask for a look: pace.now. */
 static const struct chore {
 	unsigned every_ms;
 	void (*run)(struct stay *s);
 } chores[] = {
+	{1000, follow_keys},
 	{5000, remember},
 	{5000, watch_names},
 	{20000, live},

@@ -253,6 +253,34 @@ def takes(f):
     return lab.time.monotonic() - start
 
 
+def others_daemons():
+    """The hub has one that knows of no successors; now a person has, too, and the hub stays."""
+    call("e", [OFFICE, "down"])
+    run("e", [lab.WIREGUARD_GO, "office"])
+    same(up("e", fresh=False).count("exit status"), 0, "a person with wireguard-go comes up")
+    log = "/run/lab/stay"
+    stay = subprocess.Popen(there("z", [OFFICE, "up", "--stay"]), stdin=subprocess.DEVNULL, stdout=open(log, "w"), stderr=subprocess.STDOUT)
+    ok(wait_for(lambda: "stays so" in open(log).read()), "the hub stays", open(log).read())
+    begin("e")
+    same(up("z").count("exit status"), 0, "and is told of a next key")
+    out = takes_over("e")
+    new = key("e").split()[2]
+    ok("is its key now" in out, "which the person's daemon takes [office-rotate]", out)
+    ok(wait_for(lambda: peers("z").get(new)), "a hub that stays gives it the prefixes, without another up [stay-follow]", open(log).read())
+    ok(wait_for(lambda: ping("e", "192.168.200.244") == 0), "and traffic flows [stay-follow]")
+    finish("e", ["z"])
+    begin("z")
+    same("".join(up(m) for m in "ace").count("exit status"), 0, "all are told of a next key of the hub")
+    old, out = key("z"), takes_over("z")
+    new = key("z").split()[2]
+    ok(key("z") != old, "which its daemon takes, by an up or by the one that stays [office-rotate]", out)
+    same((up("e", fresh=False).count("exit status"), peers("e").get(new, 0) > 0), (0, True), "the person's gives it the prefixes by the next up [office-rotate-recall]")
+    ok(wait_for(lambda: ping("e", "192.168.200.244") + ping("b", "192.168.200.244") == 0), "and traffic flows [office-rotate]")
+    finish("z", ["a", "c", "e"])
+    stay.terminate()
+    same(stay.wait(lab.PATIENCE), 0, "who stays ends")
+
+
 def main():
     build()
     for m in MEMBERS:
@@ -369,6 +397,8 @@ def main():
     same((up("z", fresh=False).count("exit status"), old.split()[2] in peers("z")), (0, False), "until the next up gives them to it [office-rotate-recall]")
     s.moves()
     same((s.end(), ping("b", "192.168.200.244")), (None, 0), "and connections go on [office-rotate-recall]")
+    finish("c", ["z"])
+    others_daemons()
 
 
 lab.main(900, main)
