@@ -167,7 +167,7 @@ static int start_anew(const char *interface, enum engine engine, int lock_fd, st
 	char what[64];
 	int r = start(interface, engine, lock_fd, m);
 
-	snprintf(what, sizeof(what), "the daemon of %s", interface);
+	snprintf(what, sizeof(what), engine == ENGINE_KERNEL ? "the interface %s" : "the daemon of %s", interface);
 	if (r == 0 && a->repair)
 		audit_did(a, what, "missing");
 	return r;
@@ -317,7 +317,7 @@ int engine_configure(const struct plan *p, const char *interface, const uint8_t 
 	differs = d.added || d.changed || d.removed || d.interface;
 	/* Without our key it is a new one, of which was told. */
 	if (differs && a->repair && !d.interface)
-		audit_did(a, "the daemon's peers", "changed");
+		audit_did(a, p->self->engine == ENGINE_KERNEL ? "the kernel's peers" : "the daemon's peers", "changed");
 	if (differs || !a->repair)
 		apply_say(interface, c, &d);
 	for (size_t i = 1; i < p->n_peers; i++)

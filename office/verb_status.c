@@ -48,7 +48,9 @@ static int show(const struct plan *p, const struct verb_settings *s, bool clear)
 	int r = client_get(s->interface, &running);
 
 	if (r == -ENOENT || r == -ECONNREFUSED) {
-		log_error("%s is down: no daemon serves %s; ginnel up", p->self->name, s->interface);
+		log_error(p->self->engine == ENGINE_KERNEL ? "%s is down: there is no interface %s; ginnel up"
+							   : "%s is down: no daemon serves %s; ginnel up",
+			p->self->name, s->interface);
 		return 1;
 	}
 	if (r < 0) {
