@@ -51,21 +51,27 @@ put_programs()
 	done
 }
 
+# office_hosts NAME SCRIPT: the hosts; NAME is the one at the other end of the guest's cable, SCRIPT plugs "lan" in the guest.
+office_hosts()
+{
+	mkdir $desk && mount -t tmpfs own /var/lib && cp -a /etc /run/lab/etc && mount --bind /run/lab/etc /etc || return
+	ns_add "$1" c d && link_add "$1" to-c c eth && link_add c lan d eth &&
+		addr "$1" to-c 10.0.1.1/24 && addr c eth 10.0.1.2/24 && addr c lan 192.168.200.2/24 && addr d eth 192.168.200.244/24 &&
+		ip -n c route add default via 10.0.1.1 && ip -n d route add default via 192.168.200.2 || return
+	guest_boot "$1" eth && addr "$1" eth 10.0.0.1/24 || return
+	put_programs || return
+	in_guest "set -e
+		ip link set lo up; ip link set eth0 up; ip addr add 10.0.0.2/24 dev eth0; ip route add default via 10.0.0.1
+		ip netns add b; $2
+		ip -n b link set lo up; ip -n b link set eth up; ip -n b addr add 192.168.201.55/24 dev eth; ip -n b route add default via 192.168.201.2
+		modprobe -a tun nf_tables"
+}
+
 office_build()
 {
 	local m
 
-	mkdir $desk && mount -t tmpfs own /var/lib && cp -a /etc /run/lab/etc && mount --bind /run/lab/etc /etc || return
-	ns_add z c d && link_add z to-c c eth && link_add c lan d eth &&
-		addr z to-c 10.0.1.1/24 && addr c eth 10.0.1.2/24 && addr c lan 192.168.200.2/24 && addr d eth 192.168.200.244/24 &&
-		ip -n c route add default via 10.0.1.1 && ip -n d route add default via 192.168.200.2 || return
-	guest_boot z eth && addr z eth 10.0.0.1/24 || return
-	put_programs || return
-	in_guest 'set -e
-		ip link set lo up; ip link set eth0 up; ip addr add 10.0.0.2/24 dev eth0; ip route add default via 10.0.0.1
-		ip netns add b; ip link add lan type veth peer name eth netns b; ip link set lan up; ip addr add 192.168.201.2/24 dev lan
-		ip -n b link set lo up; ip -n b link set eth up; ip -n b addr add 192.168.201.55/24 dev eth; ip -n b route add default via 192.168.201.2
-		modprobe -a tun nf_tables' || return
+	office_hosts z 'ip link add lan type veth peer name eth netns b; ip link set lan up; ip addr add 192.168.201.2/24 dev lan' || return
 	office_file '' ''
 	for m in z c; do
 		in_ns $m "$programs/ginnel-office" key --interface=$m $m | accept || return

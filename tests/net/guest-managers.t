@@ -44,25 +44,35 @@ ok "with that its LAN reaches the other LAN [export-networkd]" b_pings 192.168.2
 ok "and that one it [export-networkd]" within 60 in_ns d ping -n -q -c 1 -W 5 192.168.201.55
 ok "segments are clamped [export-networkd]" in_guest 'nft list table inet ginnel-office | grep maxseg'
 
-office_file '' '' 'g node 192.168.202.0/24 return route at .2'
+# A node more, whose machine is never there, and a secret for each; a member that has one and a hub that has none have no session.
+office_file '' '' 'g node 192.168.202.0/24 return route at .2' 'psk on'
 echo "g key $(wg genkey | wg pubkey)" | accept
 office export --into=$files a networkd
+psk_of() { sed -n "s/^$1 //p" $desk/office.psk; }
+is "the file with a pre-shared key is for its owner only [export-networkd] [psk-file]" \
+	"$(stat -c %a $files/office.netdev) $(grep -c "^PresharedKey=$(psk_of a)$" $files/office.netdev)" "600 1"
 for f in netdev network; do
-	in_guest "cat >/etc/systemd/network/office.$f" $files/office.$f
+	in_guest "umask 077; cat >/etc/systemd/network/office.$f; [ $f = netdev ] || chmod 644 /etc/systemd/network/office.$f" $files/office.$f
 done
 ok "a change comes by the commands that are said [export-networkd]" in_guest "
-	$(said $files/office.netdev systemctl)
+	$(said $files/office.netdev chown) && $(said $files/office.netdev systemctl)
 	for i in \$(seq 600); do { ip route show dev office && wg show office allowed-ips; } 2>/dev/null | grep -cF 192.168.202.0/24 | grep -x 2 && break; sleep 0.1; done
 	wg show office allowed-ips | grep -F 192.168.202.0/24 || { journalctl -u systemd-networkd --no-pager; exit 1; }"
-ok "and traffic goes on [export-networkd]" b_pings 192.168.200.244
+is "the pre-shared key with it [export-networkd] [psk-export]" "$(in_guest 'wg show office preshared-keys | cut -f2')" "$(psk_of a)"
+ok "which the journal does not have, nor a complaint about who may read it [psk-secret]" in_guest \
+	"! journalctl --no-pager | grep -F -e '$(psk_of a)' && ! journalctl --no-pager | grep -i 'office.netdev.*accessible'"
+up_in c && up_in z || bail "no pre-shared keys"
+# What there was of sessions is from before.
+in_guest 'ip link del office; systemctl restart systemd-networkd'
+ok "and traffic goes on [export-networkd] [psk-export]" b_pings 192.168.200.244
 in_guest 'systemctl stop systemd-networkd.socket systemd-networkd; ip link del office; rm /etc/systemd/network/office.*
 	nft flush ruleset; sysctl -qw net.ipv4.ip_forward=0'
 
 # --- NetworkManager
 
 office export --interface=away --into=$files e nm
-is "a keyfile is for root only and has no key [export-nm] [office-secret]" \
-	"$(stat -c %a $files/away.nmconnection) $(grep -c '^private-key=' $files/away.nmconnection)" "600 0"
+is "a keyfile is for root only and has no key, but the pre-shared one [export-nm] [office-secret]" \
+	"$(stat -c %a $files/away.nmconnection) $(grep -c '^private-key=' $files/away.nmconnection) $(grep -c "^preshared-key=$(psk_of e)$" $files/away.nmconnection)" "600 0 1"
 in_guest 'umask 077; cat >/etc/NetworkManager/system-connections/away.nmconnection' $files/away.nmconnection
 in_guest 'rm /etc/systemd/system/{dbus.socket,dbus.service,NetworkManager.service}
 	printf "[main]\nno-auto-default=*\n[keyfile]\nunmanaged-devices=*,except:interface-name:away\n" >/etc/NetworkManager/conf.d/test.conf
@@ -74,6 +84,7 @@ ok "it takes the keyfile, once the key is in it, as that says [export-nm]" in_gu
 ok "which stays root's own, with the key in it once [export-nm]" in_guest '
 	f=/etc/NetworkManager/system-connections/away.nmconnection
 	[ "$(stat -c "%a %U" $f)" = "600 root" ] && [ "$(grep "^private-key=" $f)" = "private-key=$(cat /etc/ginnel/away.key)" ]'
+is "with its pre-shared key [export-nm] [psk-export]" "$(in_guest 'wg show away preshared-keys | cut -f2')" "$(psk_of e)"
 is "the person has the routes, of our metric [export-nm]" "$(in_guest 'ip route show dev away | sed "s/ *$//;s/proto static //;s/scope link //" | sort')" \
 	$'10.70.0.0/16 metric 5000\n192.168.200.0/24 metric 5000\n192.168.201.0/24 metric 5000\n192.168.202.0/24 metric 5000'
 ok "it reaches the hub [export-nm]" guest_pings 10.70.0.1

@@ -222,6 +222,7 @@ def forms():
     quick("e", "down")
     for form in ("nm", "app"):
         ok(want in desk("export", "e", form), "the form %s has it [psk-export]" % form)
+    foreign_daemons()
     into = DESK + "/into"
     os.mkdir(into)
     for form, names in (("networkd", ["office.netdev", "office.network"]), ("nm", ["office.nmconnection"])):
@@ -231,6 +232,25 @@ def forms():
     for form in ("nft", "hosts"):
         ok(not has(desk("export", "z", form), psks().values()), "the form %s has none [psk-secret]" % form)
     same(up("e"), "", "e comes up")
+
+
+def foreign_daemons():
+    """The hub and a node run wireguard-go, by the real wg-quick."""
+    same(up("e"), "", "e comes up")
+    for m in ("z", "a"):
+        same(call(m, [OFFICE, "down"])[0], 0, "%s goes down" % m)
+        put(m, desk("export", m, "wg-quick"))
+        status, out = quick(m, "up", lab.WIREGUARD_GO)
+        ok(status == 0, "and comes up with wireguard-go [psk-export]", out)
+        # What there was of a session is no more.
+        same(anew("e"), "", "e begins anew")
+        ok(reaches("e", {"z": "10.70.0.1", "a": "192.168.201.55"}[m]), "and reaches it [psk-export]")
+    same((set(in_daemon("a").values()), in_daemon("z")[public("a")]), ({psks()["a"]}, psks()["a"]), "both have the pre-shared key [psk-export]")
+    for m in ("a", "z"):
+        quick(m, "down", lab.WIREGUARD_GO)
+        wait_for(lambda: call(m, "wg show office")[0])  # it ends when its interface is gone
+        same(up(m), "", "%s is back" % m)
+    same(call("e", [OFFICE, "down"])[0], 0, "e goes down")
 
 
 def come_and_go():
