@@ -9,13 +9,27 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/timex.h>
 
 #define SLACK_S 60
+#define BEHIND_S 86400
+#define LIFE_S (20L * 365 * 86400) /* of this program, at the most */
 #define STEP_MS 1000
 
-bool clock_is_plausible(time_t now_s, time_t least_s)
+struct seen {
+	time_t now_s, program_s, files_s;
+	bool synchronised;
+};
+
+enum clock_is clock_judge(time_t now_s, time_t program_s, time_t files_s)
 {
-	return now_s >= least_s - SLACK_S;
+	if (files_s - program_s > LIFE_S)
+		files_s = program_s;
+	if (now_s < program_s - SLACK_S)
+		return CLOCK_WRONG;
+	if (now_s >= files_s - SLACK_S)
+		return CLOCK_PLAUSIBLE;
+	return now_s >= files_s - BEHIND_S ? CLOCK_BEHIND : CLOCK_DOUBTFUL;
 }
 
 static time_t written(const char *path)
@@ -25,21 +39,31 @@ static time_t written(const char *path)
 	return stat(path, &st) == 0 ? st.st_mtime : 0;
 }
 
-time_t clock_least(const char *interface)
+static struct seen look(const char *interface)
 {
 	char bundle[BUNDLE_PATH_MAX], endpoints[PATH_MAX];
-	time_t least = written("/proc/self/exe");
+	struct timex kernel = {0};
+	struct seen s = {
+		.now_s = time(NULL),
+		.program_s = written("/proc/self/exe"),
+		.synchronised = adjtimex(&kernel) >= 0 && !(kernel.status & STA_UNSYNC),
+	};
 
 	if (bundle_path(interface, bundle) == 0)
-		least = max(least, written(bundle));
+		s.files_s = written(bundle);
 	if (engine_path(interface, endpoints) == 0)
-		least = max(least, written(endpoints));
-	return least;
+		s.files_s = max(s.files_s, written(endpoints));
+	return s;
 }
 
-static bool is_wrong(const char *interface)
+static enum clock_is judge(const struct seen *s)
 {
-	return !clock_is_plausible(time(NULL), clock_least(interface));
+	return s->synchronised ? CLOCK_PLAUSIBLE : clock_judge(s->now_s, s->program_s, s->files_s);
+}
+
+static time_t least(const struct seen *s)
+{
+	return s->files_s - s->program_s > LIFE_S ? s->program_s : max(s->files_s, s->program_s);
 }
 
 static const char *show(time_t t, char ret[32])
@@ -51,12 +75,16 @@ static const char *show(time_t t, char ret[32])
 	return ret;
 }
 
-static void set(const char *interface)
+static void set(const struct seen *s)
 {
-	struct timespec to = {.tv_sec = clock_least(interface)};
+	struct timespec to = {.tv_sec = least(s)};
 	char text[32];
 
-	if (clock_settime(CLOCK_REALTIME, &to) < 0)
+	if (judge(s) == CLOCK_DOUBTFUL)
+		log_error("nobody has set the clock, which is %ld days behind what was written here; going on with it: "
+			  "if it is wrong, peers refuse handshakes until it is right",
+			(long)(to.tv_sec - s->now_s) / 86400);
+	else if (clock_settime(CLOCK_REALTIME, &to) < 0)
 		log_error("nobody has set the clock, and it cannot be set here: %s; peers refuse handshakes until it is right",
 			strerror(errno));
 	else
@@ -65,31 +93,38 @@ static void set(const char *interface)
 
 int clock_wait(const char *interface, unsigned seconds, const struct notify *n, int signals)
 {
-	char now[32], least[32];
+	struct seen s = look(interface);
+	char now[32], then[32];
 
-	if (!is_wrong(interface))
+	if (judge(&s) == CLOCK_PLAUSIBLE)
 		return 0;
-	log_info("the clock says %s, but it is at least %s: waiting for somebody to set it, up to %u s", show(time(NULL), now),
-		show(clock_least(interface), least), seconds);
+	log_info("the clock says %s, but %s was written at %s: waiting for somebody to set it, up to %u s", show(s.now_s, now),
+		least(&s) == s.program_s ? "this program" : "what is kept here", show(least(&s), then), seconds);
 	for (unsigned i = 0; i < seconds; i++) {
 		struct pollfd p = {.fd = signals, .events = POLLIN};
 
 		(void)notify_say(n, "STATUS=Waiting for a clock that is right\nEXTEND_TIMEOUT_USEC=%u", 10 * STEP_MS * 1000);
 		if (poll(&p, 1, STEP_MS) > 0)
 			return 1;
-		if (!is_wrong(interface)) {
-			log_info("the clock says %s now", show(time(NULL), now));
+		s = look(interface);
+		if (judge(&s) == CLOCK_PLAUSIBLE) {
+			log_info("the clock says %s now", show(s.now_s, now));
 			return 0;
 		}
 	}
-	set(interface);
+	set(&s);
 	return 0;
 }
 
 void clock_stamp(const char *interface)
 {
-	char path[PATH_MAX];
+	char bundle[BUNDLE_PATH_MAX], endpoints[PATH_MAX];
+	struct seen s = look(interface);
 
-	if (engine_path(interface, path) == 0 && !is_wrong(interface))
-		(void)utimensat(AT_FDCWD, path, NULL, 0);
+	if (judge(&s) != CLOCK_PLAUSIBLE)
+		return;
+	if (engine_path(interface, endpoints) == 0)
+		(void)utimensat(AT_FDCWD, endpoints, NULL, 0);
+	if (bundle_path(interface, bundle) == 0 && written(bundle) > s.now_s + SLACK_S)
+		(void)utimensat(AT_FDCWD, bundle, NULL, 0);
 }

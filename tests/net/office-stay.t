@@ -18,6 +18,7 @@ from office import FILE, NET, OFFICE, Monitor, build, bundle, cable, call, keepe
 PATIENCE = 300  # what is not heard is looked for each 30 s, by a machine that may be busy
 PRELOAD = os.path.join(os.path.dirname(os.path.dirname(lab.WG)), "tests", "net", "fault", "clock.so")
 ENDPOINTS = "/var/lib/ginnel/office.endpoints"
+BUNDLE = "/var/lib/ginnel/office.bundle"
 stays = {}
 
 
@@ -294,33 +295,41 @@ def hub_moves():
 
 
 def clocks():
-    """No program here may set the machine's clock, and so none can."""
+    """No program here may set the machine's clock, and so none can; nor does the machine's own state count."""
     but = ("setpriv", "--bounding-set", "-sys_time")
-    sane = int(time.time())
-    far = sane + 400 * 86400
-    for case, wait_s in (("set by somebody", 3600), ("not to be set", 1), ("nobody sets it", 1)):
+    alone = ("LD_PRELOAD=" + PRELOAD, "ASAN_OPTIONS=%s:verify_asan_link_order=0" % os.environ.get("ASAN_OPTIONS", ""))
+    files = " ".join((ENDPOINTS, BUNDLE))
+    sane, hours, year = int(time.time()), 40000, 400 * 86400 + 40000
+
+    def begin(written, wait_s, *env):
         call("e", [OFFICE, "down"])
-        run("e", "touch -d @%d %s" % (far, ENDPOINTS))
-        env = ()
-        if case == "nobody sets it":
-            env = ("LD_PRELOAD=" + PRELOAD, "CLOCK_SET_FILE=/run/clock", "ASAN_OPTIONS=%s:verify_asan_link_order=0" % os.environ.get("ASAN_OPTIONS", ""))
-        s = Stay("e", "--clock-wait=%d" % wait_s, env=env, but=but)
-        ok(s.says("waiting for somebody to set it"), "a clock that is behind what was written is waited for: %s [stay-clock]" % case, s.said())
-        if wait_s > 1:
-            ok(not daemon("e") and not has("e", "ip link", "office"), "and nothing is begun [stay-clock]")
-            run("e", "touch -d @%d %s" % (sane, ENDPOINTS))
-            ok(s.says("the clock says 2") and s.up(), "until it is right [stay-clock]", s.said())
-        elif env:
-            ok(s.says("nobody has set the clock: set it to") and s.up(), "then it is set to what it is at least [stay-clock]", s.said())
-            same(int(run("e", "cat /run/clock")), far, "to the second [stay-clock]")
-        else:
-            ok(s.says("it cannot be set here") and s.up(), "or it is told that it cannot be set [stay-clock]", s.said())
+        run("e", "touch -d @%d %s" % (sane + written, files))
+        return Stay("e", "--clock-wait=%d" % wait_s, env=(*alone, *env), but=but)
+
+    s = begin(year, 3600)
+    ok(s.says("waiting for somebody to set it"), "a clock that is behind what was written is waited for [stay-clock]", s.said())
+    ok(not daemon("e") and not has("e", "ip link", "office"), "and nothing is begun [stay-clock]")
+    run("e", "touch -d @%d %s" % (sane, files))
+    ok(s.says("the clock says 2") and s.up(), "until it is right [stay-clock]", s.said())
+    s = begin(hours, 1, "CLOCK_SET_FILE=/run/clock")
+    ok(s.says("nobody has set the clock: set it to") and s.up(), "or it is set to what it is at least [stay-clock]", s.said())
+    same(int(run("e", "cat /run/clock")), sane + hours, "to the second [stay-clock]")
+    run("e", "rm /run/clock")
+    s = begin(hours, 1)
+    ok(s.says("it cannot be set here") and s.up(), "or it is told that it cannot be set [stay-clock]", s.said())
+    s = begin(year, 1, "CLOCK_SET_FILE=/run/clock")
+    ok(s.says("400 days behind what was written here") and s.up(), "far behind it is told [stay-clock]", s.said())
+    ok(not has("e", "ls /run", "clock"), "and left as it is [stay-clock]")
+    s = begin(year, 3600, "CLOCK_SET_FILE=/run/clock", "CLOCK_SYNCHRONISED=1")
+    ok(s.up() and "the clock" not in s.said(), "one that is synchronised is right [stay-clock]", s.said())
+    ok(not has("e", "ls /run", "clock"), "and left as it is [stay-clock]")
+    ok(wait(lambda: all(int(x) < sane + hours for x in run("e", "stat -c %%Y %s" % files).split())), "and what was written is of no later time [stay-clock]",
+       run("e", "stat -c %%Y %s" % files))
     ok(abs(time.time() - sane) < 86400, "the machine's clock is as it was")
-    call("e", [OFFICE, "down"])
-    run("e", "touch -d @%d %s" % (far, ENDPOINTS))
-    s = Stay("e", but=but)
+    s = begin(year, 3600)
     ok(s.says("waiting for somebody"), "while it waits")
     same(s.end(), 0, "it can be ended [stay-clock]")
+    run("e", "touch -d @%d %s" % (sane, files))
 
 
 def unit():
