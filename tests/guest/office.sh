@@ -64,7 +64,13 @@ office_hosts()
 		ip link set lo up; ip link set eth0 up; ip addr add 10.0.0.2/24 dev eth0; ip route add default via 10.0.0.1
 		ip netns add b; $2
 		ip -n b link set lo up; ip -n b link set eth up; ip -n b addr add 192.168.201.55/24 dev eth; ip -n b route add default via 192.168.201.2
-		modprobe -a tun nf_tables"
+		modprobe -a tun nf_tables
+		# Their own IPv6 addresses come when the kernel has seen their carrier and nobody who has the same.
+		for i in \$(seq 100); do
+			[ \"\$(ip -6 -o addr show scope link | grep -c -v tentative)\" = \"\$(ip -o link show up | grep -c -v LOOPBACK)\" ] && exit
+			sleep 1
+		done
+		false"
 }
 
 office_build()
