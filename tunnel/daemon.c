@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <net/if.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
@@ -70,6 +71,11 @@ static void device_wake(void *arg)
 	struct daemon *d = arg;
 
 	eventfd_write(d->wake.fd, 1);
+}
+
+static void device_yield(void *arg)
+{
+	sched_yield();
 }
 
 static void send_effects(struct daemon *d, struct udp_message m[], struct wg_peer *peers[], unsigned n)
@@ -442,6 +448,7 @@ static int make_device(struct daemon *d)
 {
 	struct wg_device_config config = {.random = device_random,
 		.wake = device_wake,
+		.yield = device_yield,
 		.arg = d,
 		.workers = d->workers,
 		.retain = d->retain};

@@ -14,6 +14,7 @@
 #include <netinet/ip6.h>
 #include <netinet/udp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -26,6 +27,15 @@
 #define SEND_BUFFER (192u << 10)
 #define DATAGRAM_MAX 65507
 #define STACK_BYTES (1u << 20)
+
+/*
+ * A worker whose turn took so long looks for more so long before it sleeps, and lets others have the
+ * processor meanwhile.  What carries much will soon have more, and to be woken costs an idle processor
+ * as long, where it is a virtual one.
+ */
+#define LINGER_AFTER_NS 30000
+#define LINGER_NS 30000
+
 #define NESTED_TTL 16 /* hops that being carried once more costs: three times, of the usual 64 */
 
 /* What the worker collects before one system call sends it. */
@@ -61,6 +71,8 @@ struct worker {
 	int			 epoll_fd, event_fd;
 	uint64_t		 now_ns;
 	struct balance		 balance;
+	uint64_t		 cpu_ns, used_ns; /* processor time at the last balance(), and without what it lingered */
+	uint64_t		 lingered_ns;	/* since then */
 	struct icmp_limit	 icmp_limit;
 	struct udp_rx		*rx;
 	struct join		 join;
@@ -526,8 +538,12 @@ static void balance(struct worker *w)
 	uint64_t busy_ns[array_size(p->sources)];
 	struct source *own[array_size(p->sources)];
 	bool goes[array_size(p->sources)];
+	uint64_t cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID), had_ns = cpu_ns - w->cpu_ns;
 	unsigned n = 0, to;
 
+	w->cpu_ns = cpu_ns;
+	w->used_ns += had_ns - min(had_ns, w->lingered_ns);
+	w->lingered_ns = 0;
 	for (unsigned i = 0; i < p->n_sources; i++) {
 		if (!owns(w, &p->sources[i]))
 			continue;
@@ -535,8 +551,8 @@ static void balance(struct worker *w)
 		busy_ns[n] = own[n]->busy_ns;
 		n++;
 	}
-	balance_choose(&w->balance, w->now_ns, clock_ns(CLOCK_THREAD_CPUTIME_ID), p->loads, p->n,
-		w->number, busy_ns, n, goes, &to);
+	balance_choose(&w->balance, w->now_ns, w->used_ns, p->loads, p->n, w->number, busy_ns, n, goes,
+		&to);
 	for (unsigned i = 0; i < n; i++) {
 		own[i]->busy_ns = 0;
 		if (goes[i])
@@ -544,8 +560,8 @@ static void balance(struct worker *w)
 	}
 }
 
-/* One batch of each source that has something. */
-static void serve(struct worker *w, const struct epoll_event events[], int n)
+/* One batch of each source that has something.  Returns how long that took. */
+static uint64_t serve(struct worker *w, const struct epoll_event events[], int n)
 {
 	uint64_t started_ns = w->now_ns;
 
@@ -565,13 +581,31 @@ static void serve(struct worker *w, const struct epoll_event events[], int n)
 			w->now_ns = now_ns;
 		}
 	}
+	if (!w->path->balanced)
+		w->now_ns = clock_ns(CLOCK_BOOTTIME);
 	w->balance.busy_ns += w->now_ns - started_ns;
+	return w->now_ns - started_ns;
+}
+
+/* What comes while others have the processor; 0: nothing, for LINGER_NS. */
+static int linger(struct worker *w, struct epoll_event events[], int max)
+{
+	uint64_t now_ns = w->now_ns;
+	int n;
+
+	while (!(n = epoll_wait(w->epoll_fd, events, max, 0)) && now_ns - w->now_ns < LINGER_NS) {
+		sched_yield();
+		now_ns = clock_ns(CLOCK_BOOTTIME);
+	}
+	w->lingered_ns += now_ns - w->now_ns;
+	return n;
 }
 
 static void *run(void *arg)
 {
 	struct worker *w = arg;
 	struct epoll_event events[16];
+	uint64_t took_ns = 0;
 	char name[16];
 
 	snprintf(name, sizeof(name), "worker %u", w->number);
@@ -579,14 +613,15 @@ static void *run(void *arg)
 	w->balance.start_ns = clock_ns(CLOCK_BOOTTIME);
 	while (park(w)) {
 		while (!atomic_load_explicit(&w->path->interrupt, memory_order_acquire)) {
-			int n = epoll_wait(
-				w->epoll_fd, events, array_size(events), w->deaf ? 1000 : -1);
+			int n = took_ns >= LINGER_AFTER_NS ? linger(w, events, array_size(events)) : 0;
 
+			if (!n)
+				n = epoll_wait(w->epoll_fd, events, array_size(events), w->deaf ? 1000 : -1);
 			if (unlikely(w->deaf))
 				watch_sources(w);
 			wg_worker_online(w->wg);
 			w->now_ns = clock_ns(CLOCK_BOOTTIME);
-			serve(w, events, n);
+			took_ns = serve(w, events, n);
 			wg_worker_offline(w->wg);
 			if (w->path->balanced && balance_due(&w->balance, w->now_ns))
 				balance(w);

@@ -204,6 +204,8 @@ static bool messages_run(struct wg_device *d)
 			return false;
 		handshake_input(d, &m.src, m.bytes, m.len, under_load(d, waiting));
 		waiting--;
+		if (waiting && d->config.yield)
+			d->config.yield(d->config.arg);
 	}
 	return waiting || effects_full(d);
 }

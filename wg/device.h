@@ -34,6 +34,11 @@ struct wg_device_config {
 	 * to not idle.  May be NULL.
 	 */
 	void (*wake)(void *arg);
+	/*
+	 * Called by the owner between two messages of one run: whoever else wants the processor may
+	 * have it now, for a handshake takes longer than a packet can wait.  May be NULL.
+	 */
+	void (*yield)(void *arg);
 	void *arg;
 	unsigned workers; /* 1..WG_WORKERS_MAX */
 	bool retain; /* keep the handshake of each session: wg/retain.h */

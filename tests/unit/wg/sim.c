@@ -38,6 +38,13 @@ static void sim_wake(void *arg)
 		wg_device_run(h->device, h->sim->now);
 }
 
+static void sim_yield(void *arg)
+{
+	struct sim_host *h = arg;
+
+	h->n_yielded++;
+}
+
 static void drain(struct sim *s, unsigned host);
 
 static void *must(void *p)
@@ -93,7 +100,7 @@ struct sim *sim_new(unsigned workers, unsigned hosts, uint64_t seed)
 		struct x25519 *key;
 		struct wg_device_config config = {
 			.retain = sim_retain,
-			.random = sim_random, .wake = sim_wake, .arg = h, .workers = workers};
+			.random = sim_random, .wake = sim_wake, .yield = sim_yield, .arg = h, .workers = workers};
 		uint8_t ip[4] = {192, 0, 2, (uint8_t)(i + 1)};
 
 		h->sim = s;
@@ -143,7 +150,7 @@ void sim_replace(struct sim *s, unsigned host, unsigned workers)
 	struct sim_host *h = &s->hosts[host];
 	struct wg_device_config config = {
 		.retain = sim_retain,
-		.random = sim_random, .wake = sim_wake, .arg = h, .workers = workers};
+		.random = sim_random, .wake = sim_wake, .yield = sim_yield, .arg = h, .workers = workers};
 	const unsigned both = WG_HANDOVER_CONFIG | WG_HANDOVER_STATE;
 	struct wg_device *new;
 

@@ -48,6 +48,7 @@ struct sim_host {
 	bool			 woken;
 	bool			 prompt;	/* the control half runs in the middle of what the worker does */
 	unsigned		 n_woken;	/* times, by workers */
+	unsigned		 n_yielded;	/* times, to whoever wants the processor */
 	/* What arrived inside. */
 	unsigned		 n_delivered;
 	uint8_t			 last[2048];

@@ -77,6 +77,19 @@ static void sticky(void)
 	sim_free(s);
 }
 
+static void yields(void)
+{
+	struct sim *s = sim_pair(1, false);
+
+	junk(s, 1, 1);
+	sim_settle(s);
+	CHECK_EQ(s->hosts[1].n_yielded, 0);
+	junk(s, 1, 100);
+	sim_settle(s);
+	CHECK_EQ(s->hosts[1].n_yielded, 99);
+	sim_free(s);
+}
+
 static void idle_ignores_mac2(void)
 {
 	struct sim *s = sim_pair(3, false);
@@ -388,6 +401,7 @@ static void effects_jumbo(void)
 static const struct sim_test tests[] = {
 	{"under load from 512 waiting messages on [load-threshold]", threshold},
 	{"load lasts a second after the queue was long, and ends [load-sticky]", sticky},
+	{"between two messages others may have the processor [load-yield]", yields},
 	{"without load mac2 is not looked at [load-idle-mac1-only]", idle_ignores_mac2},
 	{"under load: mac1, then cookie, then limiter [load-order-mac1] [load-order-cookie] [load-order-limiter] "
 	 "[mac-cookie-port] [mac-cookie-address] [cookie-reply-nonce] [limiter-burst] [limiter-collect] [tx-tos-handshake]", order},
