@@ -50,6 +50,7 @@ struct daemon {
 	uint64_t		 bind_retry_ns;	/* UINT64_MAX: not waiting */
 	int			 bind_error;	/* the one that was told; 0: none */
 	uint64_t		 deadline_ns;
+	uint64_t		 yield_ns;	/* not before then */
 	const char		*name;
 	const char		*identity;
 	const struct notify	*notify;

@@ -31,10 +31,11 @@
 /*
  * A worker whose turn took so long looks for more so long before it sleeps, and lets others have the
  * processor meanwhile.  What carries much will soon have more, and to be woken costs an idle processor
- * as long, where it is a virtual one.
+ * as long, where it is a virtual one.  Where others did want it, it sleeps as usual for a while.
  */
 #define LINGER_AFTER_NS 30000
 #define LINGER_NS 30000
+#define LINGER_NOT_NS 1000000
 
 #define NESTED_TTL 16 /* hops that being carried once more costs: three times, of the usual 64 */
 
@@ -73,6 +74,7 @@ struct worker {
 	struct balance		 balance;
 	uint64_t		 cpu_ns, used_ns; /* processor time at the last balance(), and without what it lingered */
 	uint64_t		 lingered_ns;	/* since then */
+	uint64_t		 linger_ns;	/* not before then */
 	struct icmp_limit	 icmp_limit;
 	struct udp_rx		*rx;
 	struct join		 join;
@@ -587,15 +589,18 @@ static uint64_t serve(struct worker *w, const struct epoll_event events[], int n
 	return w->now_ns - started_ns;
 }
 
-/* What comes while others have the processor; 0: nothing, for LINGER_NS. */
+/* What comes within LINGER_NS; 0: nothing. */
 static int linger(struct worker *w, struct epoll_event events[], int max)
 {
-	uint64_t now_ns = w->now_ns;
+	uint64_t now_ns = w->now_ns, then_ns;
 	int n;
 
 	while (!(n = epoll_wait(w->epoll_fd, events, max, 0)) && now_ns - w->now_ns < LINGER_NS) {
 		sched_yield();
-		now_ns = clock_ns(CLOCK_BOOTTIME);
+		then_ns = clock_ns(CLOCK_BOOTTIME);
+		if (then_ns - now_ns > LINGER_NS)
+			w->linger_ns = then_ns + LINGER_NOT_NS;
+		now_ns = then_ns;
 	}
 	w->lingered_ns += now_ns - w->now_ns;
 	return n;
@@ -613,8 +618,10 @@ static void *run(void *arg)
 	w->balance.start_ns = clock_ns(CLOCK_BOOTTIME);
 	while (park(w)) {
 		while (!atomic_load_explicit(&w->path->interrupt, memory_order_acquire)) {
-			int n = took_ns >= LINGER_AFTER_NS ? linger(w, events, array_size(events)) : 0;
+			int n = 0;
 
+			if (took_ns >= LINGER_AFTER_NS && w->now_ns >= w->linger_ns)
+				n = linger(w, events, array_size(events));
 			if (!n)
 				n = epoll_wait(w->epoll_fd, events, array_size(events), w->deaf ? 1000 : -1);
 			if (unlikely(w->deaf))
