@@ -72,7 +72,7 @@ pair_boot
 pair_guest || bail "no tunnel in the guest"
 guest_forgets
 ok "the kernel's host was restarted: we find the session dead and make a new one [interop-kernel-reboot]" \
-	within 40 from a -c 1 192.168.241.2
+	within 120 from a -c 1 192.168.241.2
 ok "and the kernel's packets get through again [interop-kernel-reboot]" from guest -c 2 192.168.241.1
 ok "the guest shuts down in order [interop-kernel-reboot]" guest_off
 ((tap_failed)) && guest_logs

@@ -27,6 +27,7 @@ traces() { guest_run 120 'cat /sys/kernel/tracing/kprobe_events; ls /sys/kernel/
 begin()
 {
 	guest_run 120 '
+		: >said
 		ginnel-scope keylog --kernel keys >said 2>&1 &
 		echo $! >pid
 		until [[ $(</sys/kernel/tracing/instances/ginnel_keylog/events/ginnel_keylog/insert/enable) == 1 ]] &&

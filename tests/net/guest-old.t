@@ -55,8 +55,8 @@ for GUEST_CPU in qemu64 max; do
 	done
 	ok "$processor: the daemon in the guest is told to end, and leaves nothing behind [guest-old-stop]" guest_run 120 '
 		kill $(<pid)
-		for ((i = 0; i < 100; i++)); do kill -0 $(<pid) 2>/dev/null || break; sleep 0.1; done
-		cat log; ((i < 100)) && [[ ! -e /sys/class/net/wg2 && ! -e /run/wireguard/wg2.sock ]]'
+		for ((i = 0; i < 600; i++)); do kill -0 $(<pid) 2>/dev/null || break; sleep 0.1; done
+		cat log; ((i < 600)) && [[ ! -e /sys/class/net/wg2 && ! -e /run/wireguard/wg2.sock ]]'
 	if [[ $GUEST_CPU == max ]]; then
 		ok "the guest shuts down in order [guest-old-stop]" guest_off
 	else

@@ -64,7 +64,10 @@ echoes() { tshark -n -r /run/lab/file.pcapng -Y 'icmp || icmpv6.type == 128 || i
 all_captured() { [[ $(echoes) -ge 16 ]]; }
 within 60 all_captured
 is "down removes it [lab-kernel]" "$(lab down)" "The lab is down."
-is "and leaves nothing [lab-kernel]" "$(left; pgrep -x qemu-system-x86; pgrep -x ginnel-wg; pgrep -x ginnel-scope)" ""
+running() { pgrep -x qemu-system-x86; pgrep -x ginnel-wg; pgrep -x ginnel-scope; }
+# Who is about to end is not left.
+within 60 eval '[[ ! $(running) ]]'
+is "and leaves nothing [lab-kernel]" "$(left; running)" ""
 is "but the capture, with every packet of both hosts [lab-capture]" \
 	"$(echoes)" 16
 is "which is its owner's only [lab-capture]" "$(stat -c %a /run/lab/file.pcapng)" 600
