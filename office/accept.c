@@ -103,16 +103,16 @@ static const struct member *owner_of(const struct office *o, const uint8_t key[K
 }
 
 /* One with which there is a secret: of some that are no keys all the world knows what comes out. */
-static bool is_key(struct acceptor *a, const struct word *value, uint8_t ret[KEY_LEN])
+static bool is_key(struct acceptor *a, const struct word *value, uint8_t key[KEY_LEN])
 {
 	static const uint8_t any[KEY_LEN] = {1};
 	uint8_t secret[KEY_LEN];
-	int r = key_text_parse(value->at, value->len, ret);
+	int r = key_text_parse(value->at, value->len, key);
 
 	if (r == 0 && !a->key)
 		r = x25519_new(any, &a->key);
 	if (r == 0)
-		r = x25519_derive(a->key, ret, secret);
+		r = x25519_derive(a->key, key, secret);
 	if (r == -ENOMEM)
 		a->error = r;
 	return r == 0;

@@ -12,9 +12,10 @@ static int hash_part(const struct office *part, const uint8_t before[HASH_LEN], 
 	cleanup(buf_done) struct buf text = buf_of_max(OFFICE_TEXT_MAX);
 	int r = office_write(part, DIALECT_BUNDLE, &text);
 
-	if (r == 0)
-		hash2(ret, before, before ? HASH_LEN : 0, text.data, text.len);
-	return r;
+	if (r < 0)
+		return r;
+	hash2(ret, before, before ? HASH_LEN : 0, text.data, text.len);
+	return 0;
 }
 
 /* What of another member is nothing to the one whose part it is. */

@@ -247,7 +247,7 @@ static int take(const struct verb_settings *s, const struct plan *p, const uint8
 		o->members[m - o->members].given = number;
 		r = load_pin(s->file, o);
 	}
-	if (r < 0) {
+	if (r) {
 		fprintf(stderr, "ginnel-office: the key of %s is not in the lock, and what was shown is worth nothing: remove it there\n",
 			name);
 		return r;
