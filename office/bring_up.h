@@ -9,6 +9,8 @@
 #include "crypto/hash.h"
 #include "office/audit.h"
 
+#include <errno.h>
+
 struct bring_up {
 	const char	*interface;
 	const char	*from;		/* a file, "-": standard input; NULL: what was kept */
@@ -27,3 +29,9 @@ int bring_up(struct bring_up *b);
 
 /* bring_up_is_due(b): since then a peer has spoken with its next key, and bring_up() would go on with that. */
 bool bring_up_is_due(const struct bring_up *b);
+
+/* bring_up_lacks(r): of one that has done nothing: bundle or key are missing or wrong, which somebody has to mend. */
+static inline bool bring_up_lacks(int r)
+{
+	return r == -ENOENT || r == -EINVAL || r == -EBADMSG || r == -EKEYREJECTED;
+}

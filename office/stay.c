@@ -217,8 +217,12 @@ static int begin(struct stay *s)
 
 	s->b->from = NULL;
 	s->b->ask_again = false;
-	if (r < 0 && !memcmp(s->b->last, none, HASH_LEN))
-		return r;
+	if (r < 0 && !memcmp(s->b->last, none, HASH_LEN)) {
+		if (!bring_up_lacks(r))
+			return r;
+		log_error("nothing stays up for %s: mend that and start this again", s->b->interface);
+		return -ENOKEY;
+	}
 	s->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (s->inotify < 0 || inotify_add_watch(s->inotify, ENGINE_STATE_DIR, IN_MOVED_TO) < 0) {
 		r = -errno;

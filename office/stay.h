@@ -10,7 +10,8 @@
 
 /*
  * stay_run(b, clock_wait_s): bring it up and stay.  0: SIGTERM, SIGINT or stay_end() has ended it;
- * negative errno after a line of the log.
+ * -ENOKEY: bundle or key are missing or wrong, and to try again is of no use; other negative errno.  All after a
+ * line of the log.
  */
 int stay_run(struct bring_up *b, unsigned clock_wait_s);
 

@@ -14,8 +14,11 @@ int verb_up(const struct cmd_call *call, void *into)
 		.ask_again = s->probe,
 	};
 
+	int r;
+
 	if (!verb_on_member(s))
 		return 1;
 	protect();
-	return (s->stay ? stay_run(&b, s->clock_wait_s) : bring_up(&b)) < 0;
+	r = s->stay ? stay_run(&b, s->clock_wait_s) : bring_up(&b);
+	return r == -ENOKEY && s->stay ? VERB_STATUS_LACKING : r < 0;
 }

@@ -9,6 +9,7 @@
 #define VERB_FILE "office.net"
 #define VERB_INTERFACE "office"
 #define VERB_STATUS_USAGE 2
+#define VERB_STATUS_LACKING 6	/* what a service manager knows as "not configured" */
 
 struct verb_settings {
 	char	file[PATH_MAX];

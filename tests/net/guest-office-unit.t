@@ -61,6 +61,8 @@ daemon='cat /sys/class/net/office/ifindex; pgrep -x ginnel-wg'
 
 # --- enabled
 
+ok "without a bundle it fails once, and says what is wanted [service-lacking]" in_unit "
+	mark; ! systemctl start $unit && [ \"\$(systemctl show -P NRestarts -P ActiveState $unit | paste -s -d ' ')\" = '0 failed' ] && told 'there is no bundle from before: give one'"
 bundle
 ok "it is enabled and started where a bundle is [service-start]" in_unit "
 	umask 077; mkdir -p /var/lib/ginnel; cat >/var/lib/ginnel/office.bundle; mark

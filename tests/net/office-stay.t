@@ -130,7 +130,7 @@ def starts():
         line = call(m, [OFFICE, "key", m])[1]
         office("accept", "--file=" + FILE, stdin=line)
     status, out = call("a", ["timeout", "-k", "9", "600", OFFICE, "up", "--stay"])
-    ok(status == 1 and "no bundle from before" in out, "without a bundle there is nothing to stay for [stay-up]", out)
+    ok(status == 6 and "no bundle from before" in out, "without a bundle there is nothing to stay for, and to try again is of no use [stay-up]", out)
     with lab.inside("z"):
         manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         manager.bind("\0manager")
