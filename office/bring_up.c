@@ -132,6 +132,8 @@ static int put_in_force(struct bring_up *b, struct office *o, const struct membe
 		return r;
 	}
 	b->next_keys = has_next_keys(p);
+	if (b->renew)
+		engine_renew(b->interface, lock_fd);
 	r = up(p, b->interface, rotate_keys_running(b->interface, &keys), lock_fd, &b->audit);
 	/* What takes its time, or makes sessions anew, is not done at each look. */
 	if (!b->ask && b->audit.repair)

@@ -16,6 +16,7 @@ struct bring_up {
 	const char	*from;		/* a file, "-": standard input; NULL: what was kept */
 	bool		 ask;		/* the gateway of a LAN, where what it does is not known */
 	bool		 ask_again;	/* also where it is */
+	bool		 renew;		/* the daemon, where its program was replaced */
 	uint8_t		 last[HASH_LEN];	/* of the bundle that was in force before */
 	bool		 next_keys;	/* a peer has one that nobody has spoken with yet */
 	struct audit	 audit;

@@ -6,6 +6,7 @@
 #include "conf/client.h"
 #include "conf/net.h"
 #include "office/store.h"
+#include "stats/stats.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -59,10 +60,11 @@ static int end(const char *interface)
  * Its parent holds the lock until it is ready, as its standard input, which the daemon itself lets go:
  * otherwise who takes everything down after we were killed would not meet it.
  */
-static int launch(const char *interface, int lock_fd)
+static int launch(const char *interface, bool renew, int lock_fd)
 {
 	char program[PATH_MAX], log[PATH_MAX];
-	char *argv[] = {program, (char *)(uintptr_t)interface, NULL};
+	char *name = (char *)(uintptr_t)interface;
+	char *first[] = {program, name, NULL}, *next[] = {program, (char *)"--upgrade", name, NULL};
 	cleanup(close_fd) int fd = -1;
 	int r = program_beside("ginnel-wg", program);
 
@@ -71,15 +73,15 @@ static int launch(const char *interface, int lock_fd)
 		return r;
 	}
 	snprintf(log, sizeof(log), "%s/%s.log", ENGINE_DIR, interface);
-	fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = open(log, O_WRONLY | O_CREAT | (renew ? 0 : O_TRUNC) | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	unsetenv("WG_PROCESS_FOREGROUND");
-	r = fd < 0 ? -errno : program_run(argv, NULL, lock_fd, fd, NULL);
+	r = fd < 0 ? -errno : program_run(renew ? next : first, NULL, lock_fd, fd, NULL);
 	if (r < 0)
 		log_error("cannot run %s: %s%s", program, strerror(-r),
 			r == -ENOENT ? "; the programs belong in one directory" : "");
 	else if (r)
-		log_error("%s does not start: see %s", program, log);
-	else
+		log_error("%s does not %s: see %s", program, renew ? "take over, and the daemon goes on as it is" : "start", log);
+	else if (!renew)
 		log_info("started %s for %s", program, interface);
 	return r > 0 ? -ECHILD : r;
 }
@@ -124,7 +126,7 @@ static int start(const char *interface, enum engine engine, int lock_fd, struct 
 		r = make_kernel_link(interface);
 		m->link = r == 0;
 	} else {
-		r = launch(interface, lock_fd);
+		r = launch(interface, false, lock_fd);
 		if (r < 0)
 			return r;
 	}
@@ -201,6 +203,27 @@ int engine_start(const char *interface, enum engine engine, const uint8_t key[KE
 		return -EBUSY;
 	}
 	return 0;
+}
+
+/* 0: not known. */
+static uint64_t pid_of(const char *interface)
+{
+	cleanup(buf_done) struct buf why = buf_of_max(512);
+	cleanup(stats_set_done) struct stats_set set = {.n = 0};
+	char *name = (char *)(uintptr_t)interface;
+
+	return stats_collect(&name, 1, true, &set, &why) == 0 && set.n ? set.at->pid : 0;
+}
+
+void engine_renew(const char *interface, int lock_fd)
+{
+	cleanup(made_done) struct made m = {.link = false};
+	uint64_t before = 0;
+
+	if (made_load(interface, &m) == 0 && is_ours(interface, &m) && !is_kernels(interface))
+		before = pid_of(interface);
+	if (before && launch(interface, true, lock_fd) == 0 && pid_of(interface) != before)
+		log_info("the daemon of %s is the program that is installed now; its sessions go on", interface);
 }
 
 /* ---- peers ---- */

@@ -24,6 +24,13 @@ int engine_start(const char *interface, enum engine engine, const uint8_t key[KE
 	struct audit *a);
 
 /*
+ * engine_renew(interface, lock_fd): where engine_start() has started the daemon and its program was replaced since, the new
+ * one goes on in its place, with all sessions.  Where that cannot be the old one goes on.  The log of the new one is as of
+ * this program's environment.
+ */
+void engine_renew(const char *interface, int lock_fd);
+
+/*
  * engine_configure(p, interface, key, a): tell it what differs from the plan.  For a peer that has no
  * endpoint the one is taken that was remembered.
  */

@@ -216,7 +216,7 @@ static int begin(struct stay *s)
 	int r = bring_up(s->b);
 
 	s->b->from = NULL;
-	s->b->ask_again = false;
+	s->b->ask_again = s->b->renew = false;
 	if (r < 0 && !memcmp(s->b->last, none, HASH_LEN)) {
 		if (!bring_up_lacks(r))
 			return r;

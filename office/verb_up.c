@@ -12,6 +12,7 @@ int verb_up(const struct cmd_call *call, void *into)
 		.from = call->n_operands ? call->operands[0] : NULL,
 		.ask = true,
 		.ask_again = s->probe,
+		.renew = s->stay,
 	};
 
 	int r;

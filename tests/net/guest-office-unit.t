@@ -139,9 +139,11 @@ for m in ginnel-wg ginnel; do
 		guest_put /run/lab/$m-later.deb /root/$m-later.deb || bail "no later package"
 done
 up=$(in_guest "$state")
+daemon='cat /sys/class/net/office/ifindex'
 ok "the packages are upgraded, and not a ping is lost [service-upgrade]" pinging "
-	main=\$($service); dpkg -i ginnel-wg-later.deb ginnel-later.deb && $again
-	[ /proc/\${now%% *}/exe -ef /usr/bin/ginnel-office ]"
+	mark; main=\$($service); dpkg -i ginnel-wg-later.deb ginnel-later.deb && $again
+	told 'the daemon of office is the program that is installed now' &&
+	[ /proc/\${now%% *}/exe -ef /usr/bin/ginnel-office ] && [ /proc/\$(pgrep -x ginnel-wg)/exe -ef /usr/bin/ginnel-wg ]"
 as_then "nothing was taken down [service-upgrade]" "$up"
 
 # --- restart, stop

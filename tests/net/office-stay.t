@@ -5,6 +5,7 @@ die, bundles that change beside them, clocks that are wrong.
 """
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -30,12 +31,12 @@ class Stay:
     """ginnel up --stay in a host, in the foreground."""
     count = 0
 
-    def __init__(self, m, *args, env=(), but=()):
+    def __init__(self, m, *args, env=(), but=(), program=OFFICE):
         Stay.count += 1
         self.m, self.log = m, "/run/lab/stay-%s-%d" % (m, Stay.count)
         env = (*env, "LOG_LEVEL=verbose")  # of the daemon that it starts
         with open(self.log, "w") as f:
-            self.p = subprocess.Popen(there(m, [*but, "env", *env, OFFICE, "up", "--stay", *args]), stdin=subprocess.DEVNULL, stdout=f, stderr=f)
+            self.p = subprocess.Popen(there(m, [*but, "env", *env, program, "up", "--stay", *args]), stdin=subprocess.DEVNULL, stdout=f, stderr=f)
         stays[m] = self
 
     def said(self, at=0):
@@ -240,6 +241,33 @@ def untouched():
        "what is taken away again and again is told so, and not each time [stay-fight]", said)
 
 
+def upgraded():
+    """As by an upgrade of the package: the programs are others, and the one that stays is killed and started again."""
+    def killed_and_restarted():
+        os.kill(stays["a"].p.pid, 9)
+        stays["a"].p.wait()
+        return restart("a", program="/run/later/ginnel-office")
+
+    all_reach("while all reach each other")
+    run("a", ["mkdir", "/run/later"])
+    run("a", ["cp", OFFICE, lab.WG, "/run/later"])
+    old, before = daemon("a"), handshakes("a")[0]
+    pings = subprocess.Popen(there("b", "ping -n -i 0.1 -W 60 192.168.200.244"), stdout=subprocess.PIPE, text=True)
+    s = killed_and_restarted()
+    ok(s.says("the daemon of office is the program that is installed now"), "one that is started again brings its daemon to the program that is there now [stay-upgrade]", s.said())
+    pid = daemon("a")
+    same((pid not in (0, old), pid and os.readlink("/proc/%d/exe" % pid)), (True, "/run/later/ginnel-wg"), "it is another process [stay-upgrade]")
+    all_reach("and all reach each other [stay-upgrade]")
+    pings.send_signal(signal.SIGINT)
+    out = pings.communicate()[0]
+    heard = sorted(int(x) for x in re.findall(r"icmp_seq=(\d+) ", out))
+    ok(heard and heard == list(range(1, len(heard) + 1)), "no ping was lost [stay-upgrade]", out)
+    now = handshakes("a")[0]
+    ok(now == before or now - before >= 119, "nor the session [stay-upgrade]", before, now)
+    s = killed_and_restarted()
+    same((daemon("a"), "installed now" in s.said()), (pid, False), "where it is that program already nothing is done [stay-upgrade]")
+
+
 def ends():
     """SIGTERM leaves it up, down ends it."""
     pid = daemon("e")
@@ -346,7 +374,7 @@ def unit():
 def main():
     build()
     unit()
-    for part in (starts, drift, bundle_beside, untouched, ends, hub_dies, hub_moves, clocks):
+    for part in (starts, drift, bundle_beside, untouched, upgraded, ends, hub_dies, hub_moves, clocks):
         began = time.monotonic()
         part()
         lab.note("%s: %d s" % (part.__name__, time.monotonic() - began))
