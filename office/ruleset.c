@@ -32,7 +32,11 @@ static void put_stand_in(const struct plan *p, const char *interface, struct buf
 	++*rules;
 }
 
-/* To the tunnel's own: only what is for this machine, and has not come through the tunnel. */
+/*
+ * To the tunnel's own: only what is for this machine, and has not come through the tunnel.  The kernel keeps flows of
+ * all packets for that.  To leave others out is not ours: answers are known by their flow, and rules of others may ask for
+ * what was established.
+ */
 static void put_ports(const struct plan *p, const char *interface, struct buf *b, unsigned *rules)
 {
 	const struct member *m = p->self;
