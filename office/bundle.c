@@ -27,7 +27,7 @@ int bundle_load(const char *from, const char *stored, struct buf *text, struct o
 		return r;
 	}
 	if (r < 0) {
-		log_error("cannot read %s: %s", name, strerror(-r));
+		log_error("cannot read %s: %s", name, r == -ENOBUFS ? "it is too large for a bundle" : strerror(-r));
 		return r;
 	}
 	if (!text->len) {

@@ -145,10 +145,12 @@ static void end_of_line(struct reader *r)
 		reader_refuse(r, "end of line", &t, "is too much here");
 }
 
-static void read_version(struct reader *r, const struct token *t)
+/* ${members}: how many lines of members a bundle says it has. */
+static void read_version(struct reader *r, const struct token *t, size_t *members)
 {
 	uint64_t v;
 	struct token word;
+	const char *before;
 
 	if (!read_number(r, "version", t, 0, UINT32_MAX, &v))
 		return;
@@ -158,10 +160,18 @@ static void read_version(struct reader *r, const struct token *t)
 	}
 	if (r->dialect != DIALECT_BUNDLE)
 		return;
-	if (!reader_token(r, &word) || !token_is(&word, "for") || !reader_token(r, &word))
+	if (!reader_token(r, &word) || !token_is(&word, "for") || !reader_token(r, &word)) {
 		reader_complain(r, r->line, (unsigned)(r->p - r->start) + 1, "version: \"for NAME\" is missing");
-	else
-		read_name(r, &word, r->o->self);
+		return;
+	}
+	read_name(r, &word, r->o->self);
+	before = r->p;
+	if (!reader_token(r, &word) || !token_is(&word, MEMBERS_WORD))
+		r->p = before;
+	else if (!reader_token(r, &word))
+		reader_complain(r, r->line, (unsigned)(r->p - r->start) + 1, "version: how many " MEMBERS_WORD " is missing");
+	else if (read_number(r, MEMBERS_WORD, &word, 1, OFFICE_MEMBERS_MAX, &v))
+		*members = (size_t)v;
 }
 
 /* Whatever stands there may be a secret. */
@@ -178,6 +188,7 @@ static void read_psk_on(struct reader *r, const struct token *t)
 
 struct top_lines {
 	unsigned	line[N_TOP_WORDS];	/* 0: not there */
+	size_t		members;		/* 0: not said */
 };
 
 static void read_top_line(struct reader *r, struct top_lines *seen, int word, const struct token *first)
@@ -222,7 +233,7 @@ static void read_top_line(struct reader *r, struct top_lines *seen, int word, co
 		read_psk_on(r, &t);
 		break;
 	case TOP_VERSION:
-		read_version(r, &t);
+		read_version(r, &t, &seen->members);
 		break;
 	default:
 		if (read_number(r, w, &t, 1, OFFICE_ID_MAX + 1, &v))
@@ -375,6 +386,7 @@ struct reading {
 	struct top_lines seen;
 	size_t		 room, n_living;
 	bool		 begun;		/* a line that says something was there */
+	bool		 ends;		/* the last line does */
 };
 
 static void read_line(struct reading *reading)
@@ -537,6 +549,18 @@ static void find_self(struct reader *r)
 		reader_complain(r, 1, 1, "%s, whom this is for, is not in it", r->o->self);
 }
 
+/* On its way, or where it was kept, its end was lost; who is not in it any more would be shut out. */
+static void find_cut(struct reader *r, const struct top_lines *seen, bool ends)
+{
+	if (!seen->members || (r->n_errors && ends))
+		return;
+	if (r->o->n_members != seen->members)
+		reader_complain(r, r->line, 1, "%zu members are here, of %zu: a part was lost on the way, send it again",
+			r->o->n_members, seen->members);
+	else if (!ends)
+		reader_complain(r, r->line, 1, "the end of the line was lost on the way: send it again");
+}
+
 static int by_id(const void *a, const void *b)
 {
 	const struct member *x = a, *y = b;
@@ -566,6 +590,7 @@ static void finish(struct reading *reading)
 		find_unsaid(r, &o->members[i]);
 	if (r->dialect == DIALECT_BUNDLE)
 		find_self(r);
+	find_cut(r, &reading->seen, reading->ends);
 	if (r->n_errors)
 		return;
 	/* A merge by hand may have put them in another order. */
@@ -609,6 +634,7 @@ int office_read(enum dialect dialect, const char *file, const char *text, size_t
 			return -EINVAL;
 	}
 	r->line = max(r->line, 1u);
+	reading.ends = len && end[-1] == '\n';
 	if (!r->error)
 		finish(&reading);
 	if (r->error)

@@ -48,6 +48,8 @@
 	X(VERSION, "version", DERIVED, "of the format; in a bundle \"for NAME\" follows")          \
 	X(NEXT, "next", DERIVED, "the next id")
 
+#define MEMBERS_WORD "members"	/* bundle: behind "for NAME", how many there are */
+
 /* Not known yet, and kept free: no member bears such a name. */
 #define LATER_TOP_WORDS "allow", "group", "name", "ula"
 #define LATER_MEMBER_WORDS "dhcp121", "expires", "full", "inlan", "ra", "standin"

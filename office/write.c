@@ -1,4 +1,4 @@
-#include "office/office.h"
+#include "office/words.h"
 
 #include <arpa/inet.h>
 
@@ -92,7 +92,8 @@ int office_write(const struct office *o, enum dialect dialect, struct buf *ret)
 {
 	buf_printf(ret, "version %d", OFFICE_VERSION);
 	if (dialect == DIALECT_BUNDLE)
-		buf_printf(ret, " for %s\n# What this member needs to know of its office network: ginnel up reads it.\n", o->self);
+		buf_printf(ret, " for %s " MEMBERS_WORD " %zu\n# What this member needs to know of its office network: ginnel up reads it.\n",
+			o->self, o->n_members);
 	else
 		buf_puts(ret, "\n# What ginnel derived from the file beside this: keep it with that one, and leave it to ginnel.\n");
 	buf_puts(ret, "net");

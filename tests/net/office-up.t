@@ -77,7 +77,8 @@ def main():
     # --- up
     status, out = up("a")
     ok(status == 1 and "no bundle from before" in out, "without a bundle there is nothing to bring up [office-up-wrong]", out)
-    for bad, why in (("", "is empty"), ("version 1 for a\nnonsense\n", "standard input:2:"), (bundle("c"), "for another key")):
+    for bad, why in (("", "is empty"), ("version 1 for a\nnonsense\n", "standard input:2:"), (bundle("c"), "for another key"),
+                     ("#" * (5 << 20), "too large for a bundle"), (bundle("a")[:-1].rpartition("\n")[0] + "\n", "lost on the way")):
         status, out = up("a", "-", stdin=bad)
         ok(status == 1 and why in out and state("a") == before["a"], "a bundle that is none is refused, and nothing done: %s [office-up-wrong]" % why, out)
     for m in members:

@@ -196,7 +196,7 @@ static void bundle(void)
 	CHECK_EQ(settle_part(o, office_find(o, "e"), &part), 0);
 	write_text(part, DIALECT_BUNDLE, &text);
 	CHECK_STR(buf_str(&text),
-		"version 1 for e\n# What this member needs to know of its office network: ginnel up reads it.\n"
+		"version 1 for e members 4\n# What this member needs to know of its office network: ginnel up reads it.\n"
 		"net 10.70.0.0/16\naliases 10.71.0.0/16\nport 51820\nmtu 1420\n"
 		"z hub z.example.com:51820 address 10.70.0.1 id 1 key " KEY1 "\n"
 		"a node 192.168.201.0/24 address 10.70.0.2 alias 10.71.1.0/24 id 2\n"
@@ -230,6 +230,24 @@ static void strange_locks(void)
 #undef LOCK
 }
 
+static void cut(void)
+{
+	cleanup(office_freep) struct office *o = settle_text(NAMES, NULL), *part = NULL, *none = NULL;
+	cleanup(buf_done) struct buf text = buf_of_max(1 << 20), said = buf_of_max(1 << 16);
+	const char *a;
+
+	CHECK_EQ(settle_part(o, office_find(o, "z"), &part), 0);
+	write_text(part, DIALECT_BUNDLE, &text);
+	for (size_t len = 0; len < text.len; len++)
+		CHECK_EQ(office_read(DIALECT_BUNDLE, "x", buf_str(&text), len, &none, &said), -EINVAL);
+	CHECK(!none);
+	a = strstr(buf_str(&text), "\na node");
+	CHECK(a);
+	buf_clear(&said);
+	CHECK_EQ(office_read(DIALECT_BUNDLE, "x", buf_str(&text), (size_t)(a + 1 - buf_str(&text)), &none, &said), -EINVAL);
+	CHECK_STR(buf_str(&said), "x:7:1: 1 members are here, of 5: a part was lost on the way, send it again\n");
+}
+
 int main(void)
 {
 	test_run("what the README's network leaves out is derived [office-derive]", seven_lines);
@@ -243,5 +261,6 @@ int main(void)
 	test_run("a lock in which two have one address, or no id is left, is told [office-lock]", strange_locks);
 	test_run("aliases are of a private block beside the net", last_block);
 	test_run("a bundle is what one member needs, and is read back to the same [office-bundle]", bundle);
+	test_run("a bundle of which any end is missing is refused [office-bundle-cut]", cut);
 	return test_done();
 }
