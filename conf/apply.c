@@ -69,7 +69,7 @@ static int find_endpoints(const struct conf_file *c, const struct endpoint_rows 
 			recall(remembered, &c->peers[i], &ret[i]);
 			continue;
 		}
-		ret[i].unchanged = row && !strcmp(row->endpoint.host, e->host) &&
+		ret[i].unchanged = !c->peers[i].look_up && row && !strcmp(row->endpoint.host, e->host) &&
 				   row->endpoint.port == e->port;
 		if (stays(running, &c->peers[i], &ret[i]))
 			continue;

@@ -24,6 +24,7 @@ struct conf_peer {
 	uint8_t		 public_key[KEY_LEN], psk[KEY_LEN];	/* psk all zero: none */
 	bool		 has_public_key;
 	struct endpoint	 endpoint;
+	bool		 look_up;	/* its name, also where it is the one of the last time */
 	uint16_t	 keepalive;	/* seconds, 0: off */
 	struct prefix	*allowed;	/* masked, sorted, each once */
 	size_t		 n_allowed;

@@ -598,6 +598,38 @@ int net_gateway_of(struct net *n, unsigned ifindex, int family, struct prefix *r
 	return 0;
 }
 
+struct way {
+	struct seen_route	seen;
+	bool			found;
+};
+
+static int see_way(const struct nlmsghdr *nlh, void *arg)
+{
+	struct way *w = arg;
+
+	w->found |= read_route(nlh, &w->seen);
+	return MNL_CB_OK;
+}
+
+int net_way_to(struct net *n, const struct prefix *address, struct net_route *ret)
+{
+	char message[MESSAGE_MAX];
+	struct rtmsg *m = begin(n, message, RTM_GETROUTE, NLM_F_ACK, sizeof(*m));
+	struct way w = {.found = false};
+	int r;
+
+	m->rtm_family = address->family;
+	m->rtm_dst_len = address->bits;
+	m->rtm_flags = RTM_F_FIB_MATCH;
+	put_prefix(message, RTA_DST, address);
+	r = exchange(n, message, see_way, &w);
+	if (r == 0 && !w.found)
+		r = -EHOSTUNREACH;
+	if (r == 0)
+		*ret = w.seen.route;
+	return r;
+}
+
 /*
  * The kernel has one way for a destination, table and metric: where that is an old one of ours, it
  * makes room.

@@ -84,6 +84,12 @@ int net_set_routes(struct net *n, uint32_t table, const struct net_route want[],
 	struct prefix *ret_taken);
 
 /*
+ * net_way_to(n, address, ret): the route by which this machine sends to that address.  0; -ENETUNREACH and the like:
+ * there is none; -EHOSTUNREACH: it is one of another kind, as to an address of this machine.
+ */
+int net_way_to(struct net *n, const struct prefix *address, struct net_route *ret);
+
+/*
  * net_set_rules(n, family, table, on): have everything of the family that does not bear ${table} as
  * its mark use that table, unless the main one has a route to it that is no default route; or not.
  * Where another interface has routes in the table the rules are its too, and stay.

@@ -5,6 +5,8 @@
 #include "conf/apply.h"
 #include "conf/client.h"
 #include "conf/net.h"
+#include "office/secret.h"
+#include "office/status.h"
 #include "office/store.h"
 #include "stats/stats.h"
 
@@ -140,11 +142,16 @@ static bool is_ours(const char *interface, const struct made *m)
 	return m->link && m->ifindex == if_nametoindex(interface);
 }
 
-static bool is_kernels(const char *interface)
+static bool is_of_kind(const char *interface, const char *kind)
 {
 	cleanup(net_closep) struct net *n = NULL;
 
-	return net_open(interface, &n) == 0 && net_check_kind(n, NET_KIND_WIREGUARD) == 0;
+	return net_open(interface, &n) == 0 && net_check_kind(n, kind) == 0;
+}
+
+static bool is_kernels(const char *interface)
+{
+	return is_of_kind(interface, NET_KIND_WIREGUARD);
 }
 
 /* What was made for the other engine makes room, and peers are found again where they were. */
@@ -191,6 +198,17 @@ int engine_start(const char *interface, enum engine engine, const uint8_t key[KE
 	/* Killed between the start and the note of it. */
 	if (m->link && !m->ifindex) {
 		m->ifindex = if_nametoindex(interface);
+		r = made_save(m);
+	}
+	/* Another has started it anew, whose it is now; or has taken the name of ours for something else. */
+	if (r == 0 && m->link && m->ifindex != if_nametoindex(interface)) {
+		if (!is_of_kind(interface, "tun") && !is_kernels(interface)) {
+			log_error("the interface %s is no tunnel any more: take it away, and the daemon that serves %s", interface,
+				interface);
+			return -EEXIST;
+		}
+		m->link = false;
+		m->ifindex = 0;
 		r = made_save(m);
 	}
 	if (r < 0)
@@ -256,7 +274,15 @@ static int compare_prefixes(const void *a, const void *b)
 	return prefix_compare(a, b);
 }
 
-static int put_peer(const struct plan_peer *p, struct conf_peer *ret)
+/* Nothing was heard of it: its name may mean another address by now. */
+static bool is_silent(const struct running *running, const uint8_t key[KEY_LEN])
+{
+	const struct running_peer *have = running ? running_peer(running, key) : NULL;
+
+	return have && (!have->handshake_s || (uint64_t)time(NULL) > have->handshake_s + STATUS_SILENT_S);
+}
+
+static int put_peer(const struct plan_peer *p, const struct running *running, struct conf_peer *ret)
 {
 	struct prefix *allowed = calloc(p->n_allowed + 1, sizeof(*allowed));
 
@@ -269,6 +295,7 @@ static int put_peer(const struct plan_peer *p, struct conf_peer *ret)
 	if (p->has_endpoint) {
 		ret->endpoint = p->member->endpoint;
 		ret->endpoint.port = p->port;
+		ret->look_up = ret->endpoint.is_name && is_silent(running, p->key);
 	}
 	for (; ret->n_allowed < p->n_allowed; ret->n_allowed++)
 		ret->allowed[ret->n_allowed] = p->allowed[ret->n_allowed];
@@ -278,8 +305,8 @@ static int put_peer(const struct plan_peer *p, struct conf_peer *ret)
 	return 0;
 }
 
-/* The plan as the file of a tunnel. */
-static int make_conf(const struct plan *p, const uint8_t key[KEY_LEN], struct conf_file **ret)
+/* The plan as the file of a tunnel.  ${running}: what is so far; NULL: names are not looked up again. */
+static int make_conf(const struct plan *p, const uint8_t key[KEY_LEN], const struct running *running, struct conf_file **ret)
 {
 	cleanup(conf_freep) struct conf_file *c = calloc(1, sizeof(*c));
 
@@ -293,7 +320,7 @@ static int make_conf(const struct plan *p, const uint8_t key[KEY_LEN], struct co
 	c->listen_port = p->listen_port;
 	c->table = CONF_TABLE_OFF;
 	for (size_t i = 0; i < p->n_peers; i++) {
-		int r = p->peers[i].key ? put_peer(&p->peers[i], &c->peers[c->n_peers]) : 0;
+		int r = p->peers[i].key ? put_peer(&p->peers[i], running, &c->peers[c->n_peers]) : 0;
 
 		if (r < 0)
 			return r;
@@ -325,10 +352,15 @@ int engine_configure(const struct plan *p, const char *interface, const uint8_t 
 	struct difference d = {0};
 	cleanup(endpoint_rows_done) struct endpoint_rows remembered = {0};
 	cleanup(conf_freep) struct conf_file *c = NULL;
+	cleanup(running_freep) struct running *running = NULL;
 	uint32_t mark;
 	bool differs;
-	int r = make_conf(p, key, &c);
+	int r;
 
+	/* It may take its time, so not at each look of who stays, who watches names by himself. */
+	if (!a->repair)
+		(void)client_get(interface, &running);
+	r = make_conf(p, key, running, &c);
 	if (r < 0) {
 		log_error("cannot configure %s: %s", interface, strerror(-r));
 		return r;
@@ -447,6 +479,21 @@ int engine_set_key(const char *interface, const uint8_t key[KEY_LEN])
 	return r;
 }
 
+/* Its key, or the one that takes over. */
+static bool is_this_machines(const char *interface, const uint8_t key[KEY_LEN])
+{
+	char path[PATH_MAX], next[PATH_MAX];
+	uint8_t own[KEY_LEN];
+	bool is;
+
+	if (secret_path(interface, path, sizeof(path)) < 0 || secret_next_path(path, next, sizeof(next)) < 0)
+		return false;
+	is = (secret_load(path, own, NULL) == 0 && !memcmp(own, key, KEY_LEN)) ||
+	     (secret_load(next, own, NULL) == 0 && !memcmp(own, key, KEY_LEN));
+	explicit_bzero(own, sizeof(own));
+	return is;
+}
+
 static int empty(const char *interface)
 {
 	cleanup(running_freep) struct running *running = NULL;
@@ -454,7 +501,7 @@ static int empty(const char *interface)
 	static const uint8_t none[KEY_LEN];
 	int r = client_get(interface, &running);
 
-	if (is_nobody(r))
+	if (is_nobody(r) || (r == 0 && !is_this_machines(interface, running->private_key)))
 		return 0;
 	put_private_key(none, &request);
 	buf_puts(&request, "\nreplace_peers=true\n\n");

@@ -32,7 +32,8 @@ void engine_renew(const char *interface, int lock_fd);
 
 /*
  * engine_configure(p, interface, key, a): tell it what differs from the plan.  For a peer that has no
- * endpoint the one is taken that was remembered.
+ * endpoint the one is taken that was remembered; the name of one that is silent is looked up again, unless
+ * this is a repair.
  */
 int engine_configure(const struct plan *p, const char *interface, const uint8_t key[KEY_LEN], struct audit *a);
 
@@ -55,6 +56,6 @@ void engine_remember(const char *interface);
 
 /*
  * engine_stop(interface, m): end what engine_start() started, and wait until it is gone;
- * otherwise take its peers and its key.
+ * otherwise, of one that has this machine's key, take its peers and the key.
  */
 int engine_stop(const char *interface, const struct made *m);

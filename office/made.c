@@ -66,6 +66,7 @@ int made_load(const char *interface, struct made *ret)
 	r = store_read(ret->path, &text);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
+	ret->there = true;
 	line = (char *)(uintptr_t)buf_str(&text);
 	if (strncmp(line, FIRST_LINE, sizeof(FIRST_LINE) - 1) != 0)
 		return -EBADMSG;

@@ -18,6 +18,7 @@ struct made_setting {
 
 struct made {
 	char			 path[PATH_MAX];
+	bool			 there;		/* the file: something was brought up here */
 	bool			 link;		/* the interface */
 	unsigned		 ifindex;	/* of it; 0: it was about to be made */
 	bool			 flows;		/* there may be some that began under another return mode */

@@ -2,11 +2,13 @@
 
 #include "base/log.h"
 #include "conf/apply.h"
+#include "conf/client.h"
 #include "conf/endpoints.h"
 #include "conf/net.h"
 
 #include "office/engine.h"
 #include "office/filter.h"
+#include "office/ipv4.h"
 #include "office/lan.h"
 #include "office/made.h"
 
@@ -28,7 +30,11 @@ int up_lock(int *ret)
 		r = -errno;
 	if (r == 0) {
 		*ret = open(ENGINE_DIR, O_RDONLY | O_DIRECTORY);
-		r = *ret < 0 || flock(*ret, LOCK_EX) < 0 ? -errno : 0;
+		r = *ret < 0 ? -errno : 0;
+	}
+	if (r == 0 && flock(*ret, LOCK_EX | LOCK_NB) < 0) {
+		log_info("waiting for another that is at it");
+		r = flock(*ret, LOCK_EX) < 0 ? -errno : 0;
 	}
 	if (r < 0)
 		log_error("cannot lock %s: %s", ENGINE_DIR, strerror(-r));
@@ -76,6 +82,39 @@ static int set_settings(const struct plan *p, const char *interface, const struc
 }
 
 /* ---- routes ---- */
+
+/* What is sent to the hub must not go into the tunnel that leads to it; its name may mean any address here. */
+static int check_way(const struct plan *p, const char *interface, struct net *n)
+{
+	cleanup(running_freep) struct running *running = NULL;
+
+	if (p->self->kind == MEMBER_HUB || client_get(interface, &running) < 0)
+		return 0;
+	for (size_t i = 0; i < running->n_peers; i++) {
+		cleanup(buf_done) struct buf why = buf_of_max(256), text = buf_of_max(64);
+		const char *at = running->peers[i].endpoint;
+		struct endpoint e;
+		struct prefix address;
+		struct net_route way;
+
+		if (text_endpoint(at, strlen(at), &e, &why) < 0 || text_prefix(e.host, strlen(e.host), &address) < 0 ||
+			address.family != AF_INET || net_way_to(n, &address, &way) < 0)
+			continue;
+		for (size_t j = 0; j < p->n_routes; j++) {
+			const struct prefix *to = &p->routes[j].to;
+
+			if (p->routes[j].out != PLAN_OUT_TUNNEL || !ipv4_holds(to, &address) ||
+				(way.ifindex != net_index(n) && way.to.bits >= to->bits))
+				continue;
+			text_put_prefix(to, &text);
+			log_error("the hub is at %s, within %s, which is to be reached through it: the routes stay as they are; "
+				  "say another address of the hub, or another prefix",
+				e.host, buf_str(&text));
+			return -ELOOP;
+		}
+	}
+	return 0;
+}
 
 static int set_routes(const struct plan *p, const char *interface, struct net *n, const struct lan *lan)
 {
@@ -159,7 +198,9 @@ static int set_kernel(const struct plan *p, const char *interface, struct made *
 	/* Without it nothing of the LAN is done, and the node itself is reached. */
 	r = set_settings(p, interface, &lan, m, a);
 	result = result ? result : r;
-	r = set_routes(p, interface, n, &lan);
+	r = check_way(p, interface, n);
+	if (r == 0)
+		r = set_routes(p, interface, n, &lan);
 	result = result ? result : r;
 	result = result ? result : r_early;
 	r = set_rule(n, interface, p->gateway_back && lan.gateway.family);
@@ -173,6 +214,9 @@ int up(const struct plan *p, const char *interface, const uint8_t key[KEY_LEN], 
 
 	if (r == 0)
 		r = engine_start(interface, p->self->engine, key, lock_fd, &m, a);
+	/* Also where nothing was made: what is up here is ours to take down. */
+	if (r == 0)
+		r = made_save(&m);
 	if (r < 0)
 		return r;
 	/* Before anything can come through: a flow keeps the source that it began with. */
@@ -186,11 +230,18 @@ int up(const struct plan *p, const char *interface, const uint8_t key[KEY_LEN], 
 
 /* ---- down ---- */
 
-static int clear_kernel(const char *interface)
+/* Whether up() has been at the interface that has this name now. */
+static bool is_ours(const char *interface, const struct made *m)
+{
+	unsigned there = if_nametoindex(interface);
+
+	return there && m->there && (!m->link || !m->ifindex || m->ifindex == there);
+}
+
+static int clear_kernel(const char *interface, bool there)
 {
 	cleanup(net_closep) struct net *n = NULL;
 	struct prefix unused;
-	bool there = if_nametoindex(interface) != 0;
 	int r = net_open(there ? interface : NULL, &n), r_rule;
 
 	if (r == 0)
@@ -214,16 +265,18 @@ int down(const char *interface)
 		result = load(interface, &m);
 	if (result < 0)
 		return result;
-	engine_remember(interface);
-	result = clear_kernel(interface);
-	r = engine_stop(interface, &m);
+	if (m.there)
+		engine_remember(interface);
+	result = clear_kernel(interface, is_ours(interface, &m));
+	r = m.there ? engine_stop(interface, &m) : 0;
 	result = result ? result : r;
 	r = filter_set(NULL, interface, &m, &a);
 	result = result ? result : r;
 	r = made_restore(&m);
 	result = result ? result : r;
-	endpoints_remove(interface);
-	if (result == 0) {
+	if (m.there)
+		endpoints_remove(interface);
+	if (result == 0 && m.there) {
 		char log[PATH_MAX];
 
 		snprintf(log, sizeof(log), "%s/%s.log", ENGINE_DIR, interface);

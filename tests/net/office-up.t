@@ -163,9 +163,41 @@ def main():
         same(call(m, "ls /run/ginnel")[1].split(), [], "nor is a file left [office-down]")
     same(call("a", [OFFICE, "down"])[0], 0, "down of what is not up is nothing to do [office-down]")
     ok("strict" in foreign, "what others had was theirs")
+    run("e", [lab.WG, "office"])
+    run("e", ["sh", "-c", "umask 077; wg genkey >/run/theirs; wg set office private-key /run/theirs peer $(wg genkey | wg pubkey) allowed-ips 10.99.0.0/24"])
+    run("e", "ip link set office up")
+    run("e", "ip route add 10.99.0.0/24 dev office proto 103")
+    now, theirs = state("e"), run("e", "wg show office dump")
+    status, out = call("e", [OFFICE, "down"])
+    same((status, state("e") == now, run("e", "wg show office dump") == theirs), (0, True, True), "a tunnel of somebody else is left alone [office-others]")
+    run("e", "ip link del office")
+    ok(wait_for(lambda: call("e", "wg show office")[0] != 0), "it ends")
     for m in members:
         same(up(m)[0], 0, "%s comes up from what it has kept [office-kept]" % m)
     same((ping("b", "192.168.200.244"), ping("e", "192.168.201.55")), (0, 0), "and reaches what it reached [office-kept]")
+
+    # --- what bears our name
+    run("e", "ip link set office down")
+    run("e", "ip link set office name renamed")
+    run("e", "ip link add office type bridge")
+    run("e", "ip addr add 10.96.0.1/24 dev office")
+    now = run("e", "ip addr show dev office")
+    status, out = up("e")
+    ok(status == 1 and "office is no tunnel any more" in out, "an interface of somebody else that has the name now is told of [office-others]", out)
+    call("e", [OFFICE, "down"])
+    same(run("e", "ip addr show dev office"), now, "and left alone [office-others]")
+    for dev in ("office", "renamed"):
+        run("e", "ip link del " + dev)
+    ok(wait_for(lambda: call("e", "wg show office")[0] != 0), "both go")
+
+    # --- a hub behind itself
+    run("e", ["sh", "-c", "cp /etc/hosts /run/hosts && sed s/10.0.0.2/10.70.9.9/ /run/hosts >/etc/hosts"])
+    status, out = up("e")
+    ok(status == 1 and "the hub is at 10.70.9.9, within 10.70.0.0/16" in out, "a hub that would be reached through itself is told of [office-hub-inside]", out)
+    ok("dev office" not in run("e", "ip route"), "and nothing is led there [office-hub-inside]")
+    run("e", ["sh", "-c", "cat /run/hosts >/etc/hosts"])
+    status, out = up("e")
+    same((status, ping("e", "192.168.200.244")), (0, 0), "when its name means another address, that is found [office-hub-inside]")
 
     # --- a full disk
     run("e", "mount -o remount,size=16k /var/lib")
