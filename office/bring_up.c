@@ -12,6 +12,7 @@
 #include "office/up.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 
 #define ERRORS_MAX ((size_t)1 << 20)
@@ -136,7 +137,7 @@ static int put_in_force(struct bring_up *b, struct office *o, const struct membe
 		engine_renew(b->interface, lock_fd);
 	r = up(p, b->interface, rotate_keys_running(b->interface, &keys), lock_fd, &b->audit);
 	/* What takes its time, or makes sessions anew, is not done at each look. */
-	if (!b->ask && b->audit.repair)
+	if (b->brief || (!b->ask && b->audit.repair))
 		return r;
 	if (r >= 0 && keys.has_next)
 		r = rotate_try(p, b->interface, &keys);
@@ -157,6 +158,22 @@ bool bring_up_is_due(const struct bring_up *b)
 	return o && rotate_found(o, running);
 }
 
+/*
+ * Who writes it may take his time, or never come.  Nothing is begun yet, and signals that wait for the end of
+ * what is begun need not.
+ */
+static int load_given(const char *from, const char *stored, struct buf *text, struct office **ret)
+{
+	sigset_t none, before;
+	int r;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, &before);
+	r = bundle_load(from, stored, text, ret);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return r;
+}
+
 int bring_up(struct bring_up *b)
 {
 	cleanup(buf_done) struct buf text = buf_of_max(OFFICE_TEXT_MAX + 1), errors = buf_of_max(ERRORS_MAX),
@@ -164,23 +181,21 @@ int bring_up(struct bring_up *b)
 	cleanup(office_freep) struct office *o = NULL;
 	cleanup(close_fd) int locked = -1;
 	char stored[BUNDLE_PATH_MAX];
-	const char *from = b->from ? b->from : stored;
 	const struct member *m;
 	int r = bundle_path(b->interface, stored);
 
-	/* Standard input may take its time, and comes from nobody who has the lock. */
-	if (r == 0 && !b->from)
-		r = up_lock(&locked);
-	if (r == 0)
-		r = bundle_load(from, stored, &text, &o);
 	if (r == 0 && b->from)
+		r = load_given(b->from, stored, &text, &o);
+	if (r == 0)
 		r = up_lock(&locked);
+	if (r == 0 && !b->from)
+		r = bundle_load(stored, stored, &text, &o);
 	if (r < 0)
 		return r;
 	m = bundle_self(o);
 	if (!m)
 		return -EINVAL;
-	if (!check(o, from, &errors, &warnings)) {
+	if (!check(o, b->from ? b->from : stored, &errors, &warnings)) {
 		fputs(buf_str(&errors), stderr);
 		return -EINVAL;
 	}

@@ -17,6 +17,7 @@ struct bring_up {
 	bool		 ask;		/* the gateway of a LAN, where what it does is not known */
 	bool		 ask_again;	/* also where it is */
 	bool		 renew;		/* the daemon, where its program was replaced */
+	bool		 brief;		/* what waits for others is left to the next time */
 	uint8_t		 last[HASH_LEN];	/* of the bundle that was in force before */
 	bool		 next_keys;	/* a peer has one that nobody has spoken with yet */
 	struct audit	 audit;

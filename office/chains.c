@@ -155,7 +155,7 @@ static int see_table(const struct nlmsghdr *nlh, void *arg)
 {
 	const struct table_search *s = arg;
 	const struct nlattr *attr, *userdata = NULL;
-	bool found = false;
+	bool found = false, dormant = false;
 
 	mnl_attr_for_each(attr, nlh, sizeof(struct nfgenmsg))
 	{
@@ -163,9 +163,12 @@ static int see_table(const struct nlmsghdr *nlh, void *arg)
 			found = !strcmp(text_of(attr), s->name);
 		if (mnl_attr_get_type(attr) == NFTA_TABLE_USERDATA)
 			userdata = attr;
+		if (mnl_attr_get_type(attr) == NFTA_TABLE_FLAGS)
+			dormant = netfilter_be32(attr) & NFT_TABLE_F_DORMANT;
 	}
 	if (found) {
 		s->ret->there = true;
+		s->ret->stopped = dormant;
 		if (userdata)
 			read_comment(userdata, s->ret->comment, sizeof(s->ret->comment));
 	}
@@ -175,8 +178,29 @@ static int see_table(const struct nlmsghdr *nlh, void *arg)
 static int count_rule(const struct nlmsghdr *nlh, void *arg)
 {
 	const struct table_search *s = arg;
+	struct rule r = read_rule(nlh);
 
-	s->ret->rules += !strcmp(read_rule(nlh).table, s->name);
+	if (strcmp(r.table, s->name) != 0)
+		return MNL_CB_OK;
+	s->ret->rules++;
+	s->ret->newest = max(s->ret->newest, r.handle);
+	return MNL_CB_OK;
+}
+
+static int see_policy(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct table_search *s = arg;
+	const struct nlattr *attr;
+	bool found = false, drops = false;
+
+	mnl_attr_for_each(attr, nlh, sizeof(struct nfgenmsg))
+	{
+		if (mnl_attr_get_type(attr) == NFTA_CHAIN_TABLE)
+			found = !strcmp(text_of(attr), s->name);
+		if (mnl_attr_get_type(attr) == NFTA_CHAIN_POLICY)
+			drops = netfilter_be32(attr) == NF_DROP;
+	}
+	s->ret->stopped |= found && drops;
 	return MNL_CB_OK;
 }
 
@@ -188,6 +212,8 @@ int chains_table(const char *name, struct table_state *ret)
 
 	*ret = (struct table_state){.there = false};
 	r = netfilter_exchange(ask_for(message, NFT_MSG_GETTABLE, NFPROTO_INET), see_table, &s);
+	if (r == 0 && ret->there)
+		r = netfilter_exchange(ask_for(message, NFT_MSG_GETCHAIN, NFPROTO_INET), see_policy, &s);
 	if (r == 0 && ret->there)
 		r = netfilter_exchange(ask_for_rules(message, NFPROTO_INET, name, NULL), count_rule, &s);
 	return r;

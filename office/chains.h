@@ -15,6 +15,8 @@ struct table_state {
 	bool		there;
 	char		comment[128];
 	unsigned	rules;
+	uint64_t	newest;		/* handle of a rule: they are counted from 1 on in each table, with chains and sets */
+	bool		stopped;	/* it does nothing now, or a chain of it drops what passes its rules */
 };
 
 /* chains_table(name, ret): of the family inet.  0 or negative errno. */

@@ -82,6 +82,11 @@ static int note_flows(const struct plan *p, struct made *m)
 	return made_save(m);
 }
 
+static bool is_as_wanted(const struct table_state *have, const struct ruleset *want)
+{
+	return have->rules == want->rules && have->newest <= want->things && !have->stopped && !strcmp(have->comment, want->comment);
+}
+
 static int set_table(const struct plan *p, const char *interface, struct made *m, struct audit *a)
 {
 	cleanup(buf_done) struct buf table = buf_of_max(TEXT_MAX), text = buf_of_max(TEXT_MAX);
@@ -103,8 +108,7 @@ static int set_table(const struct plan *p, const char *interface, struct made *m
 		log_error("cannot read the kernel's nftables: %s", strerror(-r));
 		return r;
 	}
-	if (have.there ? have.rules == want.rules && !strcmp(have.comment, want.comment)
-		       : !want.rules) {
+	if (have.there ? is_as_wanted(&have, &want) : !want.rules) {
 		if (p && m->flows)
 			forget_flows(p, m);
 		return 0;

@@ -11,6 +11,7 @@
 #include "office/plan.h"
 #include "office/probe.h"
 #include "office/status.h"
+#include "office/stay.h"
 #include "office/store.h"
 #include "office/waiting.h"
 
@@ -137,7 +138,7 @@ static bool wait_for_hub(const struct member *hub, const char *interface)
 	uint64_t now;
 	bool answers;
 
-	while (!(answers = hub_answers(hub, interface, NULL)) && (now = clock_ns(CLOCK_MONOTONIC)) < end_ns) {
+	while (!(answers = hub_answers(hub, interface, NULL)) && (now = clock_ns(CLOCK_MONOTONIC)) < end_ns && !stay_is_to_end()) {
 		waiting_say("waiting for an answer of the hub %s, %u s at most", hub->name, waiting_s(end_ns - now));
 		nanosleep(&step, NULL);
 	}
@@ -166,7 +167,7 @@ static bool try_ports(const struct office *o, struct member *m, const char *inte
 
 	memcpy(ports + 1, hub->ports, sizeof(hub->ports));
 	for (size_t i = 0; i < array_size(ports) && ports[i]; i++) {
-		if (ports[i] == used)
+		if (ports[i] == used || stay_is_to_end())
 			continue;
 		log_info("the hub %s does not answer at port %u: trying %u", hub->name, plan_port(hub, m->learnt_port), ports[i]);
 		if (call_at(o, m, interface, key, ports[i]) < 0)
@@ -177,8 +178,9 @@ static bool try_ports(const struct office *o, struct member *m, const char *inte
 		keep(interface, m);
 		return true;
 	}
-	log_error("the hub %s answers at none of its ports: is it up, does it know this member's key, and may UDP leave here?",
-		hub->name);
+	if (!stay_is_to_end())
+		log_error("the hub %s answers at none of its ports: is it up, does it know this member's key, and may UDP leave here?",
+			hub->name);
 	call_at(o, m, interface, key, used);
 	m->learnt_port = before;
 	return false;
@@ -188,7 +190,7 @@ bool learn_hub(const struct office *o, struct member *m, const char *interface, 
 {
 	const struct member *hub = office_hub(o);
 
-	return wait_for_hub(hub, interface) || (hub->ports[0] && try_ports(o, m, interface, key));
+	return wait_for_hub(hub, interface) || (hub->ports[0] && !stay_is_to_end() && try_ports(o, m, interface, key));
 }
 
 /* ---- the MTU ---- */

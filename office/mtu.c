@@ -25,6 +25,7 @@ struct echo {
 	uint64_t	deadline_ns;
 	unsigned	best;		/* the largest answered */
 	uint16_t	large, small;	/* those of this round */
+	size_t		large_len;	/* of the message */
 	bool		large_came, small_came;
 	uint8_t		packet[PACKET_MAX];
 };
@@ -121,7 +122,8 @@ static void take(struct echo *e, const uint8_t *p, size_t len)
 	}
 	if (len < ICMP_HEADER || p[0] != (e->v6 ? ICMP6_ECHO_REPLY : ICMP_ECHOREPLY) || get_be16(p + 4) != e->id)
 		return;
-	e->large_came |= get_be16(p + 6) == e->large;
+	/* Some answer with less than they were asked with, which says nothing of the way back. */
+	e->large_came |= get_be16(p + 6) == e->large && len == e->large_len;
 	e->small_came |= get_be16(p + 6) == e->small;
 }
 
@@ -132,6 +134,9 @@ static bool next(struct echo *e, uint64_t until_ns)
 	uint64_t at = now();
 	ssize_t n;
 
+	/* Who sends without end is not listened to without end. */
+	if (at > e->deadline_ns + GRACE_MS * (uint64_t)1000000)
+		return false;
 	if (poll(&fd, 1, at < until_ns ? (int)((until_ns - at) / 1000000 + 1) : 0) <= 0)
 		return false;
 	n = recv(e->fd, e->packet, sizeof(e->packet), 0);
@@ -150,6 +155,7 @@ static int passes(struct echo *e, unsigned size, uint64_t silent_ns)
 		int r;
 
 		e->large_came = e->small_came = false;
+		e->large_len = size - ip_header(e);
 		r = send_echo(e, size, &e->large);
 		if (r == 1)
 			r = send_echo(e, SMALL, &e->small);

@@ -52,17 +52,20 @@ static void put_ports(const struct plan *p, const char *interface, struct buf *b
 void ruleset_put(const struct plan *p, const char *interface, struct buf *ret, struct ruleset *ret_of)
 {
 	cleanup(buf_done) struct buf chains = buf_of_max(TABLE_MAX), hex = buf_of_max(RULESET_COMMENT_MAX);
+	const bool ports = p->self->kind == MEMBER_HUB && p->self->ports[0];
 	uint8_t hash[HASH_LEN];
 
 	*ret_of = (struct ruleset){.rules = 0};
 	if (p->clamp)
 		put_clamp(interface, &chains, &ret_of->rules);
-	if (p->self->kind == MEMBER_HUB && p->self->ports[0])
+	if (ports)
 		put_ports(p, interface, &chains, &ret_of->rules);
 	if (p->snat)
 		put_stand_in(p, interface, &chains, &ret_of->rules);
 	if (!ret_of->rules)
 		return;
+	/* A chain for each; the other ports are a set. */
+	ret_of->things = ret_of->rules + p->clamp + 2 * ports + p->snat;
 	hash2(hash, chains.data, chains.len, NULL, 0);
 	buf_put_hex(&hex, hash, 8);
 	snprintf(ret_of->comment, sizeof(ret_of->comment), "ginnel %s", buf_str(&hex));

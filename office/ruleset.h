@@ -16,6 +16,7 @@
 struct ruleset {
 	char		comment[RULESET_COMMENT_MAX];	/* of the table: tells one text from another */
 	unsigned	rules;
+	unsigned	things;		/* rules, chains and sets */
 };
 
 /*

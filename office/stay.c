@@ -34,6 +34,7 @@ struct stay {
 	int		 names;		/* the process that looks names up, -1: none */
 	pid_t		 names_pid;
 	unsigned	 quiet;		/* looks for which there was no reason */
+	bool		 begun;		/* all of it was done once */
 	bool		 ended;
 	uint64_t	 next_ms[8];	/* of each chore */
 };
@@ -193,30 +194,39 @@ static void hear(struct stay *s, uint64_t until_ms)
 
 /* ---- the look ---- */
 
-static int look(struct stay *s)
+static void say_ready(const struct stay *s, bool failed)
+{
+	(void)notify_say(&s->notify, "READY=1\nSTATUS=%s%s", s->b->interface,
+		failed ? ": not all is in force, as the log says; trying again" : " is up");
+}
+
+static void look(struct stay *s)
 {
 	unsigned before = s->b->audit.n;
 	int r;
 
 	s->quiet = s->pace.heard_ms || s->pace.now ? 0 : s->quiet + 1;
-	s->b->ask = s->quiet == ASK_AGAIN;
+	s->b->ask = !s->begun || s->quiet == ASK_AGAIN;
 	if (s->b->ask)
 		s->quiet = 0;
 	r = bring_up(s->b);
+	s->b->ask_again = false;
+	s->begun = true;
 	pace_looked(&s->pace, now_ms(), s->b->audit.n != before, r < 0);
-	(void)notify_say(&s->notify, "READY=1\nSTATUS=%s%s", s->b->interface,
-		r < 0 ? ": not all is in force, as the log says; trying again" : " is up");
-	return r;
+	say_ready(s, r < 0);
 }
 
-/* The first time: what cannot come right by itself ends it. */
+/* The first time: what cannot come right by itself ends it.  A hub that does not answer is waited for later. */
 static int begin(struct stay *s)
 {
 	static const uint8_t none[HASH_LEN];
-	int r = bring_up(s->b);
+	int r;
 
+	s->b->brief = true;
+	r = bring_up(s->b);
+	s->b->brief = false;
 	s->b->from = NULL;
-	s->b->ask_again = s->b->renew = false;
+	s->b->renew = false;
 	if (r < 0 && !memcmp(s->b->last, none, HASH_LEN)) {
 		if (!bring_up_lacks(r))
 			return r;
@@ -231,8 +241,16 @@ static int begin(struct stay *s)
 	}
 	log_info("%s%s stays so: what others change is repaired, until SIGTERM or ginnel down", s->b->interface,
 		r < 0 ? " is not all in force yet, is tried again and" : "");
+	say_ready(s, r < 0);
 	/* Once more, now that changes are heard: none is missed in between. */
 	return 0;
+}
+
+bool stay_is_to_end(void)
+{
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) > 0 || sigismember(&pending, SIGINT) > 0);
 }
 
 static int block_signals(int *ret)
@@ -293,7 +311,7 @@ int stay_run(struct bring_up *b, unsigned clock_wait_s)
 		uint64_t due = do_chores(&s);
 
 		if (pace_due(&s.pace) <= now_ms())
-			(void)look(&s);
+			look(&s);
 		hear(&s, min(due, pace_due(&s.pace)));
 	}
 	if (s.ended) {

@@ -15,5 +15,8 @@
  */
 int stay_run(struct bring_up *b, unsigned clock_wait_s);
 
+/* stay_is_to_end(): a signal has come that ends who stays: no longer wait for others.  Of who does not stay: false. */
+bool stay_is_to_end(void);
+
 /* stay_end(interface): end who stays for this interface and wait until it has gone; 0, also where nobody does. */
 int stay_end(const char *interface);

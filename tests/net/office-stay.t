@@ -20,6 +20,7 @@ PATIENCE = 300  # what is not heard is looked for each 30 s, by a machine that m
 PRELOAD = os.path.join(os.path.dirname(os.path.dirname(lab.WG)), "tests", "net", "fault", "clock.so")
 ENDPOINTS = "/var/lib/ginnel/office.endpoints"
 BUNDLE = "/var/lib/ginnel/office.bundle"
+NO_CLOCK = ("setpriv", "--bounding-set", "-sys_time")  # whatever it thinks of the time, the machine's clock stays
 stays = {}
 
 
@@ -31,7 +32,7 @@ class Stay:
     """ginnel up --stay in a host, in the foreground."""
     count = 0
 
-    def __init__(self, m, *args, env=(), but=(), program=OFFICE):
+    def __init__(self, m, *args, env=(), but=NO_CLOCK, program=OFFICE):
         Stay.count += 1
         self.m, self.log = m, "/run/lab/stay-%s-%d" % (m, Stay.count)
         env = (*env, "LOG_LEVEL=verbose")  # of the daemon that it starts
@@ -136,6 +137,11 @@ def starts():
         manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         manager.bind("\0manager")
     manager.settimeout(PATIENCE)
+    run("a", "mkfifo /run/never")
+    s = Stay("a", "/run/never")
+    wait(lambda: has("a", "ls /run/ginnel", "office.stay"))
+    status, out = call("a", [OFFICE, "down"])
+    ok(status == 0 and "ended process" in out and s.p.wait(PATIENCE) in (0, -15), "one that waits for its bundle is ended by down [stay-wait]", out, s.p.returncode)
     z = Stay("z", keep("z", bundle("z")), env=("NOTIFY_SOCKET=@manager",))
     for m in ("a", "c", "e"):
         Stay(m, keep(m, bundle(m)))
@@ -175,6 +181,10 @@ def drift():
     repaired("c", "the table", "nft delete table inet ginnel-office", lambda: has("c", "nft list ruleset", "masquerade"),
              "restored the table inet ginnel-office, found missing")
     repaired("c", "what was in it", "nft flush table inet ginnel-office", lambda: has("c", "nft list ruleset", "masquerade"),
+             "restored the table inet ginnel-office, found changed")
+    repaired("c", "what somebody has put into it", [["nft", "flush chain inet ginnel-office clamp; add rule inet ginnel-office clamp counter; "
+                                                    "add rule inet ginnel-office clamp counter; add chain inet ginnel-office clamp { policy drop; }"]],
+             lambda: has("c", "nft list ruleset", "rt mtu") and not has("c", "nft list ruleset", "policy drop"),
              "restored the table inet ginnel-office, found changed")
     key = run("e", "wg show office peers").strip()
     repaired("e", "a peer", ["wg set office peer %s remove" % key], lambda: has("e", "wg show office allowed-ips", "192.168.200.0/24"),
@@ -360,6 +370,29 @@ def clocks():
     run("e", "touch -d @%d %s" % (sane, files))
 
 
+def hub_is_dead():
+    """It answers at none of its ports."""
+    with open(FILE, "w") as f:
+        f.write(NET.replace("z.test:51820", "z.test:51820 ports 443,4500,53,123"))
+    call("e", [OFFICE, "down"])
+    run("e", ["sh", "-c", "sed s/10.0.0.2/10.0.0.99/ /run/hosts >/etc/hosts"])
+    with lab.inside("e"):
+        manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        manager.bind("\0manager")
+    manager.setblocking(False)
+    s = Stay("e", keep("e", bundle("e")), env=("NOTIFY_SOCKET=@manager",))
+    ok(s.says("trying 443"), "a hub that does not answer is tried at another port [stay-wait]", s.said())
+    said, told = s.said(), []
+    try:
+        while True:
+            told.append(manager.recv(4096).decode())
+    except BlockingIOError:
+        pass
+    ok(said.index("stays so") < said.index("trying 443") and any("READY=1" in x for x in told), "when the manager was told that it is up [stay-wait]", said, told)
+    ok(s.end() == 0 and "answers at none" not in s.said(), "and SIGTERM ends it in the midst of that [stay-wait]", s.said())
+    run("e", ["sh", "-c", "cat /run/hosts >/etc/hosts"])
+
+
 def unit():
     """As it is installed, but for the place of the program."""
     here = os.path.join(lab.TOP, "dist", "systemd", "ginnel-office@.service")
@@ -374,7 +407,7 @@ def unit():
 def main():
     build()
     unit()
-    for part in (starts, drift, bundle_beside, untouched, upgraded, ends, hub_dies, hub_moves, clocks):
+    for part in (starts, drift, bundle_beside, untouched, upgraded, ends, hub_dies, hub_moves, hub_is_dead, clocks):
         began = time.monotonic()
         part()
         lab.note("%s: %d s" % (part.__name__, time.monotonic() - began))
