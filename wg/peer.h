@@ -88,8 +88,8 @@ struct wg_peer {
 	uint64_t			 last_handshake_real_ns; /* [c] */
 	struct cookie_maker		 cookie;	/* [c] */
 	struct peer_timers		 timers;	/* [c] */
-	struct wg_peer *pair; /* [c] whom it succeeds, or who succeeds it; or NULL */
-	bool is_successor;    /* [c] of the two */
+	struct wg_peer			*pair;		/* [c] whom it succeeds, or who succeeds it; or NULL */
+	bool				 is_successor;	/* [c] of the two */
 };
 
 struct queued_message {
@@ -123,7 +123,7 @@ struct wg_device {
 	uint64_t			 last_load_ns;	/* [c] */
 	bool				 loaded;	/* [c] under load within the last second */
 	uint8_t				 stranger[WG_KEY_LEN]; /* [c] of the last UNKNOWN_PEER */
-	uint64_t moves;                                        /* [c] wg_device_moves() */
+	uint64_t			 moves;		/* [c] wg_device_moves() */
 	unsigned			 n_initiated;	/* [c] since the last call of wg_device_run() */
 
 	struct timer_heap		 timers;	/* [c] */
