@@ -243,6 +243,8 @@ static void cut(void)
 	CHECK(!none);
 	a = strstr(buf_str(&text), "\na node");
 	CHECK(a);
+	if (!a)
+		return;
 	buf_clear(&said);
 	CHECK_EQ(office_read(DIALECT_BUNDLE, "x", buf_str(&text), (size_t)(a + 1 - buf_str(&text)), &none, &said), -EINVAL);
 	CHECK_STR(buf_str(&said), "x:7:1: 1 members are here, of 5: a part was lost on the way, send it again\n");
