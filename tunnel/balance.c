@@ -19,24 +19,24 @@
 /* A load that nobody renewed for so long is none: its worker sleeps. */
 #define STALE_NS (4 * BALANCE_WINDOW_NS)
 
-/* In the published word: milliseconds << 11 | thousandths << 1 | waited. */
+/* In the published word: milliseconds << 21 | thousandths with others' << 11 | with its own << 1 | waited. */
 struct load {
-	unsigned	busy;
+	unsigned	busy, helps;
 	bool		waited;
 };
 
 static uint64_t pack(struct load l, uint64_t now_ns)
 {
-	return now_ns / 1000000 << 11 | (uint64_t)l.busy << 1 | l.waited;
+	return now_ns / 1000000 << 21 | (uint64_t)l.helps << 11 | (uint64_t)l.busy << 1 | l.waited;
 }
 
 static struct load unpack(uint64_t word, uint64_t now_ns)
 {
-	uint64_t at_ns = (word >> 11) * 1000000;
+	uint64_t at_ns = (word >> 21) * 1000000;
 
 	if (now_ns > at_ns && now_ns - at_ns > STALE_NS)
 		return (struct load){0};
-	return (struct load){.busy = word >> 1 & 1023, .waited = word & 1};
+	return (struct load){.busy = word >> 1 & 1023, .helps = word >> 11 & 1023, .waited = word & 1};
 }
 
 static unsigned thousandths(uint64_t part, uint64_t whole)
@@ -85,6 +85,7 @@ unsigned balance_choose(struct balance *b, uint64_t now_ns, uint64_t cpu_ns, bal
 	uint64_t whole_ns = max(now_ns - b->start_ns, (uint64_t)1);
 	uint64_t had_ns = cpu_ns - b->cpu_ns;
 	struct load own = {.busy = thousandths(b->busy_ns, whole_ns),
+		.helps = thousandths(b->help_ns, whole_ns),
 		.waited = had_ns < b->busy_ns &&
 			  thousandths(b->busy_ns - had_ns, b->busy_ns) > WAITED};
 	struct load least = {.busy = 1000};
@@ -120,4 +121,20 @@ unsigned balance_choose(struct balance *b, uint64_t now_ns, uint64_t cpu_ns, bal
 		b->rest = BALANCE_REST;
 	*ret = idlest;
 	return chosen;
+}
+
+bool balance_has_time(
+	balance_load loads[], unsigned n, unsigned self, uint64_t now_ns, unsigned *ret)
+{
+	unsigned least = FULL;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct load l = unpack(atomic_load_explicit(&loads[i], memory_order_relaxed), now_ns);
+
+		if (i == self || l.busy >= CALM || l.busy + l.helps >= least)
+			continue;
+		least = l.busy + l.helps;
+		*ret = i;
+	}
+	return least < FULL;
 }

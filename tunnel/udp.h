@@ -146,7 +146,7 @@ struct udp_run {
 	uint32_t		 overflows;	/* what this socket had dropped when it came, modulo 2^32; 0: nothing, or not known */
 };
 
-struct udp_rx;				/* the buffers, one per worker: UDP_SLOTS * UDP_SLOT_SIZE and little more */
+struct udp_rx;				/* the buffers, for a batch: UDP_SLOTS * UDP_SLOT_SIZE and little more */
 
 int udp_rx_new(struct udp_rx **ret);
 void udp_rx_free(struct udp_rx *rx);

@@ -188,6 +188,34 @@ static void comes_to_rest(void)
 	}
 }
 
+/* The one that has least to do helps, who slept long too; a busy one does not. */
+static void help_comes_from_who_has_time(void)
+{
+	struct model m = {.n = 3, .n_sources = 3, .had = 1000, .demand = {950, 700, 300},
+		.owner = {0, 1, 2}, .now_ns = 1000 * BALANCE_WINDOW_NS};
+	unsigned to = 999;
+
+	windows(&m, 2);
+	CHECK(balance_has_time(m.loads, m.n, 0, m.now_ns, &to));
+	CHECK_EQ(to, 2);
+	CHECK(!balance_has_time(m.loads, m.n, 2, m.now_ns, &to));
+	CHECK(!balance_has_time(m.loads, 1, 0, m.now_ns, &to));
+	m.demand[2] = 600;
+	windows(&m, 2);
+	CHECK(!balance_has_time(m.loads, m.n, 0, m.now_ns, &to));
+	CHECK(balance_has_time(m.loads, m.n, 0, m.now_ns + 10 * BALANCE_WINDOW_NS, &to));
+	/* Who helps others all the time has none left, and whoever does so less is asked before. */
+	m.demand[1] = m.demand[2] = 300;
+	m.balance[1].help_ns = BALANCE_WINDOW_NS / 5;
+	m.balance[2].help_ns = BALANCE_WINDOW_NS / 10;
+	windows(&m, 1);
+	CHECK(balance_has_time(m.loads, m.n, 0, m.now_ns, &to));
+	CHECK_EQ(to, 2);
+	m.balance[1].help_ns = m.balance[2].help_ns = BALANCE_WINDOW_NS * 6 / 10;
+	windows(&m, 1);
+	CHECK(!balance_has_time(m.loads, m.n, 0, m.now_ns, &to));
+}
+
 int main(void)
 {
 	test_run("a little work stays with the first worker, or comes back to it [worker-balance]", little_stays);
@@ -198,6 +226,8 @@ int main(void)
 		answers_stay_where_processors_are_scarce);
 	test_run("two heavy sources are two workers', until there is little to do [worker-balance]",
 		two_ways_split);
+	test_run("help with a backlog comes from the worker that has most time [backlog-shared]",
+		help_comes_from_who_has_time);
 	test_run("a worker that sleeps is idle, whatever it did before [worker-balance]",
 		who_slept_counts_as_idle);
 	test_run("under any constant demand nothing goes to and fro, and nobody is left alone with all [worker-balance]",
