@@ -63,7 +63,6 @@ static bool park(struct worker *w)
 	uint64_t unused;
 	bool stop;
 
-	unwatch_sockets(w);
 	pthread_mutex_lock(&p->lock);
 	p->n_parked++;
 	pthread_cond_broadcast(&p->changed);
@@ -215,6 +214,7 @@ static void *run(void *arg)
 			if (w->path->balanced && balance_due(&w->balance, w->now_ns))
 				balance(w);
 		}
+		unwatch_sockets(w);
 	}
 	return NULL;
 }
