@@ -25,7 +25,7 @@
 	X(FAST_PATH_UDP_GRO, 0x40, "udp-gro", "datagrams that come from the UDP socket as one message") \
 	X(FAST_PATH_ROUTE_QUERY, 0x80, "route-query", "asking for a route before a source address is used") \
 	X(FAST_PATH_TUN_STEERING, 0x100, "tun-steering", "each flow in a queue of the TUN of its own choice") \
-	X(FAST_PATH_BALANCE, 0x200, "balance", "queues and sockets that change their worker with the load")
+	X(FAST_PATH_BALANCE, 0x200, "balance", "queues and sockets that change their worker with the load, and help with a backlog")
 #define FAST_PATH_ALIASES(X) X(FAST_PATH_ALL, 0x3ff, "all")
 /* clang-format on */
 FLAGS_DECLARE_ALIASES(fast_path, FAST_PATH_LIST, FAST_PATH_ALIASES);
