@@ -47,7 +47,9 @@ def machine():
         for line in f:
             if line.startswith("model name"):
                 model = line.split(":", 1)[1].strip()
-    return {"cpu": model, "cpus": os.cpu_count(), "kernel": platform.release(), "load_average": os.getloadavg()[0],
+    with open("/proc/sys/net/ipv4/tcp_congestion_control") as f:
+        congestion_control = f.read().strip()
+    return {"congestion_control": congestion_control, "cpu": model, "cpus": os.cpu_count(), "kernel": platform.release(), "load_average": os.getloadavg()[0],
             "versions": {p.name: p.version() for p in PROGRAMS.values() if p.name != CEILING},
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
 

@@ -87,7 +87,7 @@ def verdict(t):
 def show(info, summary, out):
     p = lambda *a: print(*a, file=out)  # noqa: E731
     p("%s, %d CPUs, Linux %s, load average %.2f before" % (info["cpu"], info["cpus"], info["kernel"], info["load_average"]))
-    p(" / ".join(info["versions"].values()))
+    p(" / ".join(info["versions"].values()) + " / TCP's congestion control: " + info["congestion_control"])
     if info["others"] > OTHERS_MAX:
         p("THE MACHINE WAS BUSY: others used %.0f %% of it between the measurements.  Preliminary at best." % (100 * info["others"]))
     p("Medians of alternate rounds, ± half the interquartile range; %d s in all" % info.get("seconds", 0))
