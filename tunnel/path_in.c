@@ -5,7 +5,7 @@
 #include <sched.h>
 #include <sys/epoll.h>
 
-#define BACKLOG 6	/* messages at a time, of UDP_SLOTS: much waits at the socket */
+#define BACKLOG 256	/* datagrams by one call: more wait, and to open them takes longer than to wake somebody */
 #define DELIVERIES_MAX 4 /* of others' batches, before this worker looks after the rest of its work */
 
 static void drop_message(struct worker *w, enum wg_drop why, const struct udp_run *run,
@@ -179,10 +179,11 @@ static void stop_helping(struct worker *w, struct source *s)
 		atomic_store_explicit(&s->helper, -1, memory_order_release);
 }
 
-/* Receive a batch, and deliver it or leave that to whoever is before it.  Returns how many messages. */
-static int receive(struct worker *w, struct source *s, struct batch *b)
+/* Receive a batch, and deliver it or leave that to whoever is before it.  Was there a backlog? */
+static bool receive(struct worker *w, struct source *s, struct batch *b)
 {
 	struct udp_run *runs;
+	unsigned datagrams = 0;
 	bool front;
 	int n;
 
@@ -194,8 +195,10 @@ static int receive(struct worker *w, struct source *s, struct batch *b)
 		count_overflows(w, s, &runs[i]);
 	pthread_mutex_unlock(&s->receiving);
 	if (n <= 0)
-		return 0;
-	if (n >= BACKLOG && path_owns(w, s))
+		return false;
+	for (int i = 0; i < n; i++)
+		datagrams += runs[i].len / max(runs[i].segment, 1u);
+	if (datagrams >= BACKLOG && path_owns(w, s))
 		ask_for_help(w, s);
 	front = line_front(&s->line, &b->item);
 	for (int i = 0; i < n; i++)
@@ -205,7 +208,7 @@ static int receive(struct worker *w, struct source *s, struct batch *b)
 	else
 		line_put(&s->line, &b->item);
 	deliver_ready(w, s);
-	return n;
+	return datagrams >= BACKLOG;
 }
 
 static struct batch *free_batch(struct worker *w)
@@ -218,8 +221,8 @@ static struct batch *free_batch(struct worker *w)
 
 /*
  * An owner receives another batch only while others open what is before its first; a helper, while
- * each is full: less is not worth waking two.  What a worker opened refers to keypairs that it saw,
- * so that it stays until all of it was delivered.
+ * there is a backlog.  What a worker opened refers to keypairs that it saw, so that it stays until
+ * all of it was delivered.
  *
  * All write to the owner's queue of the TUN: without steering, the kernel takes the one that it
  * heard last to be the one for the answers.
@@ -227,17 +230,16 @@ static struct batch *free_batch(struct worker *w)
 void path_from_udp(struct worker *w, struct source *s)
 {
 	unsigned owner = atomic_load_explicit(&s->owner, memory_order_acquire);
-	bool own = owner == w->number;
+	bool own = owner == w->number, backlog = false;
 	struct batch *b;
-	int n = 0;
 
 	w->deliver_to = w->path->workers[owner]->tun;
 	for (unsigned i = 0; i < BATCHES && (b = free_batch(w)); i++) {
-		n = receive(w, s, b);
-		if (n < UDP_SLOTS || (own && !atomic_load_explicit(&b->item.waits, memory_order_acquire)))
+		backlog = receive(w, s, b);
+		if (!backlog || (own && !atomic_load_explicit(&b->item.waits, memory_order_acquire)))
 			break;
 	}
-	if (!own && n < UDP_SLOTS)
+	if (!own && !backlog)
 		stop_helping(w, s);
 	for (unsigned i = 0; i < BATCHES; i++) {
 		while (atomic_load_explicit(&w->batches[i].item.waits, memory_order_acquire)) {
