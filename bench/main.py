@@ -49,7 +49,8 @@ def machine():
                 model = line.split(":", 1)[1].strip()
     with open("/proc/sys/net/ipv4/tcp_congestion_control") as f:
         congestion_control = f.read().strip()
-    return {"congestion_control": congestion_control, "cpu": model, "cpus": os.cpu_count(), "kernel": platform.release(), "load_average": os.getloadavg()[0],
+    return {"congestion_control": congestion_control, "cpu": model, "cpus": os.cpu_count(), "kernel": platform.release(),
+            "load_average": os.getloadavg()[0],
             "versions": {p.name: p.version() for p in PROGRAMS.values() if p.name != CEILING},
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
 

@@ -50,8 +50,8 @@ static struct line_item *first(struct line *l)
 }
 
 /*
- * Who put an item there and found the line taken goes away: so who frees the line looks once more,
- * which is why this is to be called until it says NULL.
+ * Who put an item there may have found the line taken: so who frees it looks once more, here and by
+ * calling this again.
  */
 struct line_item *line_next(struct line *l)
 {
