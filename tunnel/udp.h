@@ -21,7 +21,7 @@
 #include <sys/uio.h>
 
 #define UDP_WORKERS_MAX 32
-#define UDP_SLOTS 8		/* messages per udp_receive(); each may hold 64 datagrams and more */
+#define UDP_SLOTS 12		/* messages per udp_receive(); each may hold 64 datagrams and more */
 #define UDP_SLOT_SIZE 65536u
 #define UDP_SEND_MAX 64		/* kernel messages per system call */
 #define UDP_PATHS_MAX 512	/* that are narrow, or cannot segment, at a time; more are tried twice */
