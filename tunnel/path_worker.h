@@ -14,7 +14,7 @@
 #include <pthread.h>
 
 #define SEND_BUFFER (192u << 10)
-#define BATCH_PACKETS_MAX 768	/* that are opened before their batch's turn */
+#define BATCH_PACKETS_MAX (64 * UDP_SLOTS) /* that are opened before their batch's turn */
 #define BATCHES 2		/* of a worker: one is opened while another one waits for its turn */
 
 /* What the worker collects before one system call sends it. */
