@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* From here on it grows in larger steps: a page that is not used yet costs nothing, a copy does. */
+/* Who comes that far is given much: a page that is not used yet costs nothing, a copy does. */
 #define LARGE ((size_t)128 << 10)
 
 /* Not more than was used: wiping would be the first use of the rest. */
@@ -44,7 +44,7 @@ uint8_t *buf_reserve(struct buf *b, size_t n)
 		return b->data + b->len;
 	}
 
-	cap = max(b->cap * (b->cap < LARGE ? 2 : 4), b->len + n);
+	cap = max(b->cap * (b->cap < LARGE ? 2 : 64), b->len + n);
 	cap = max(cap, (size_t)256);
 	cap = min(cap, b->max);
 	/* Not realloc: it would leave an unwiped copy behind. */

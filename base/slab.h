@@ -14,6 +14,7 @@
 /* Ends by itself: without objects it has no memory. */
 struct slab {
 	size_t size;	/* of an object: a multiple of 8 */
+	size_t n_full;	/* blocks: they are in no list */
 	LIST_HEAD(, slab_block) with_room;
 };
 
