@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
-/* The linker sends every malloc() and mmap() (mmap64: offsets of 64 bits) of ours here (--wrap): none succeeds while ${memory_is_gone}. */
+/*
+ * The linker sends every malloc() and mmap() of ours here (--wrap; mmap64: its offsets have 64 bits): none succeeds while
+ * ${memory_is_gone}.
+ */
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);
 void *__real_mmap64(void *at, size_t len, int protection, int flags, int fd, off_t offset);
