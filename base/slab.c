@@ -2,72 +2,61 @@
 
 #include <assert.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /*
- * A small block is large enough that the C library takes each from the system and gives it back: what is not in use yet
- * costs nothing.  Who has filled one gets large ones, each a huge page where the system has those: a fault for each small
- * page takes longer than all that is done with the objects on it.
+ * Large enough that the C library takes each from the system and gives it back: what is not in use
+ * yet costs nothing.
  */
-#define SMALL_LEN ((size_t)256 << 10)
-#define LARGE_LEN ((size_t)2 << 20)
-#define PLACE 8			/* in the units of which fit into 16 bits */
-#define IN_LARGE UINT16_MAX	/* a place: in a large block, which begins at a multiple of its length */
+#define BLOCK_LEN ((size_t)256 << 10)
+#define PLACE 8 /* in the units of which fit into 16 bits */
 
 struct slab_block {
 	LIST_ENTRY(slab_block)	 entry;		/* of with_room, unless it is full */
 	struct slab		*slab;
 	void			*given_back;	/* each holds the address of the next */
-	bool			 large;
-	size_t			 capacity;
 	size_t			 n_used, n_begun; /* begun: what lies behind was never used */
 	_Alignas(PLACE) char	 objects[];
 };
 
-_Static_assert(SMALL_LEN / PLACE < IN_LARGE, "a place fits into 16 bits");
+_Static_assert(BLOCK_LEN / PLACE <= UINT16_MAX, "a place fits into 16 bits");
+
+static size_t capacity(const struct slab *s)
+{
+	return SANITIZERS ? 1 : (BLOCK_LEN - sizeof(struct slab_block)) / s->size;
+}
 
 void slab_init(struct slab *s, size_t size)
 {
 	assert(size && size % PLACE == 0);
 	s->size = size;
-	s->n_full = 0;
+	s->n_blocks = 0;
 	LIST_INIT(&s->with_room);
 }
 
-static struct slab_block *large_new(void)
+/*
+ * Its pages by one call, for what is going to be filled: a fault for each takes a quarter more.  Not huge pages: a virtual
+ * machine may have lent its free ones to its host, and then the first touch of one takes longer than all that it saves.
+ */
+static void populate(struct slab_block *b)
 {
-	char *all = mmap(NULL, 2 * LARGE_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *b;
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from = ((uintptr_t)b + page - 1) & -page, to = ((uintptr_t)b + BLOCK_LEN) & -page;
 
-	if (all == MAP_FAILED)
-		return NULL;
-	b = all + (LARGE_LEN - (uintptr_t)all % LARGE_LEN) % LARGE_LEN;
-	if (b > all)
-		munmap(all, (size_t)(b - all));
-	munmap(b + LARGE_LEN, (size_t)(all + LARGE_LEN - b));
-	(void)madvise(b, LARGE_LEN, MADV_HUGEPAGE);
-	return (void *)b;
-}
-
-static void block_free(struct slab_block *b)
-{
-	if (b->large)
-		munmap(b, LARGE_LEN);
-	else
-		free(b);
+	(void)madvise((void *)from, to - from, MADV_POPULATE_WRITE); /* Linux 5.14 */
 }
 
 static struct slab_block *block_new(struct slab *s)
 {
-	struct slab_block *b = s->n_full && !SANITIZERS ? large_new() : NULL;
-	bool large = b != NULL;
-	size_t capacity = ((large ? LARGE_LEN : SMALL_LEN) - sizeof(*b)) / s->size;
+	struct slab_block *b = malloc(sizeof(*b) + capacity(s) * s->size);
 
-	if (!large) {
-		capacity = SANITIZERS ? 1 : capacity;
-		b = malloc(sizeof(*b) + capacity * s->size);
-	}
 	if (!b)
 		return NULL;
-	*b = (struct slab_block){.slab = s, .large = large, .capacity = capacity};
+	if (s->n_blocks++ && !SANITIZERS)
+		populate(b); /* who has filled one fills the next */
+	b->slab = s;
+	b->given_back = NULL;
+	b->n_used = b->n_begun = 0;
 	LIST_INSERT_HEAD(&s->with_room, b, entry);
 	return b;
 }
@@ -86,27 +75,23 @@ void *slab_alloc(struct slab *s, uint16_t *ret_place)
 		memcpy(&b->given_back, object, sizeof(b->given_back));
 	else
 		object = b->objects + b->n_begun++ * s->size;
-	if (++b->n_used == b->capacity) {
+	if (++b->n_used == capacity(s))
 		LIST_REMOVE(b, entry);
-		s->n_full++;
-	}
-	*ret_place = b->large ? IN_LARGE : (uint16_t)((size_t)(object - (char *)b) / PLACE);
+	*ret_place = (uint16_t)((size_t)(object - (char *)b) / PLACE);
 	/* lint-ignore -Wanalyzer-malloc-leak: a full block is in no list, and found by its objects */
 	return object;
 }
 
 void slab_free(void *object, uint16_t place)
 {
-	size_t before = place == IN_LARGE ? (uintptr_t)object % LARGE_LEN : (size_t)place * PLACE;
-	struct slab_block *b = (void *)((char *)object - before);
+	struct slab_block *b = (void *)((char *)object - (size_t)place * PLACE);
 
-	if (b->n_used-- == b->capacity) {
+	if (b->n_used-- == capacity(b->slab))
 		LIST_INSERT_HEAD(&b->slab->with_room, b, entry);
-		b->slab->n_full--;
-	}
 	if (!b->n_used) {
+		b->slab->n_blocks--;
 		LIST_REMOVE(b, entry);
-		block_free(b);
+		free(b);
 		return;
 	}
 	memcpy(object, &b->given_back, sizeof(b->given_back));

@@ -1,8 +1,7 @@
 /*
  * base/slab.h - many small objects of one size, without what malloc() spends on each.
  *
- * Objects lie side by side in blocks, of 256 KB and from the second on of 2 MB, and a block goes back to the system with its
- * last object.
+ * Objects lie side by side in blocks, and a block goes back to the system with its last object.
  * Nothing is initialised and nothing wiped: no place for secrets.  One owner at a time.  Under the
  * sanitizers each object is a block, so that they see each one come and go.
  */
@@ -15,7 +14,7 @@
 /* Ends by itself: without objects it has no memory. */
 struct slab {
 	size_t size;	/* of an object: a multiple of 8 */
-	size_t n_full;	/* blocks: they are in no list, and the next one is large */
+	size_t n_blocks;
 	LIST_HEAD(, slab_block) with_room;
 };
 

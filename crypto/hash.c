@@ -8,9 +8,11 @@
 
 void hash_parts(uint8_t ret[HASH_LEN], const struct hash_part parts[], size_t n)
 {
-	EVP_MD_CTX *md = crypto_scratch()->md;
+	struct crypto_scratch *scratch = crypto_scratch();
+	EVP_MD_CTX *md = scratch->md;
 
-	crypto_must(libcrypto.EVP_DigestInit_ex2(md, crypto_algorithms()->blake2s, NULL));
+	/* 29 ns; to initialise it takes 46. */
+	crypto_must(libcrypto.EVP_MD_CTX_copy_ex(md, scratch->blake2s));
 	for (size_t i = 0; i < n; i++)
 		if (parts[i].len)
 			crypto_must(libcrypto.EVP_DigestUpdate(md, parts[i].data, parts[i].len));

@@ -27,6 +27,7 @@ static void scratch_free(void *p)
 	libcrypto.EVP_CIPHER_CTX_free(s->chacha20);
 	libcrypto.EVP_CIPHER_CTX_free(s->chacha20_poly1305);
 	libcrypto.EVP_MD_CTX_free(s->md);
+	libcrypto.EVP_MD_CTX_free(s->blake2s);
 	libcrypto.EVP_MAC_CTX_free(s->mac);
 	libcrypto.EVP_PKEY_free(s->peer);
 	libcrypto.EVP_PKEY_CTX_free(s->from_data);
@@ -73,7 +74,9 @@ static struct crypto_scratch *scratch_new(void)
 	const struct crypto_algorithms *a = crypto_algorithms();
 	struct crypto_scratch *s = calloc(1, sizeof(*s));
 
-	if (!s || !(s->md = libcrypto.EVP_MD_CTX_new()) || !(s->mac = libcrypto.EVP_MAC_CTX_new(a->blake2s_mac)) ||
+	if (!s || !(s->md = libcrypto.EVP_MD_CTX_new()) || !(s->blake2s = libcrypto.EVP_MD_CTX_new()) ||
+		libcrypto.EVP_DigestInit_ex2(s->blake2s, a->blake2s, NULL) <= 0 ||
+		!(s->mac = libcrypto.EVP_MAC_CTX_new(a->blake2s_mac)) ||
 		!(s->peer = libcrypto.EVP_PKEY_new_raw_public_key_ex(
 			  a->lib, "X25519", NULL, x25519_base, sizeof(x25519_base))) ||
 		!(s->from_data = libcrypto.EVP_PKEY_CTX_new_from_name(a->lib, "X25519", NULL)) ||

@@ -37,6 +37,7 @@
 	X(EVP_MAC_final)                        \
 	X(EVP_MAC_init)                         \
 	X(EVP_MAC_update)                       \
+	X(EVP_MD_CTX_copy_ex)                   \
 	X(EVP_MD_CTX_free)                      \
 	X(EVP_MD_CTX_new)                       \
 	X(EVP_MD_fetch)                         \
@@ -97,7 +98,7 @@ extern const uint8_t x25519_base[32];
 struct crypto_scratch {
 	EVP_CIPHER_CTX	*chacha20;		/* NULL until crypto_chacha20() */
 	EVP_CIPHER_CTX	*chacha20_poly1305;	/* NULL until crypto_chacha20_poly1305() */
-	EVP_MD_CTX	*md;
+	EVP_MD_CTX	*md, *blake2s;	/* the second is initialised, to be copied over the first */
 	EVP_MAC_CTX	*mac;
 	EVP_PKEY	*peer;		/* an X25519 public key, overwritten by every derivation */
 	EVP_PKEY_CTX	*from_data;	/* makes X25519 keys of bytes */

@@ -50,7 +50,7 @@ static _Noreturn void die(struct daemon *d, int error)
 	_exit(1);
 }
 
-static void device_random(void *arg, void *buf, size_t len)
+static void draw(struct daemon *d, void *buf, size_t len)
 {
 	uint8_t *p = buf;
 
@@ -58,12 +58,29 @@ static void device_random(void *arg, void *buf, size_t len)
 		ssize_t n = getrandom(p, len, 0);
 
 		if (n < 0 && errno != EINTR)
-			die(arg, errno); /* no key may be made without it */
+			die(d, errno); /* no key may be made without it */
 		if (n > 0) {
 			p += n;
 			len -= (size_t)n;
 		}
 	}
+}
+
+/* Indices and delays are no secrets, and are drawn many at a time: a call for each is half a percent of a handshake. */
+static void device_random(void *arg, void *buf, size_t len)
+{
+	static _Thread_local uint32_t numbers[64];
+	static _Thread_local size_t n;
+
+	if (len != sizeof(numbers[0])) {
+		draw(arg, buf, len);
+		return;
+	}
+	if (!n) {
+		draw(arg, numbers, sizeof(numbers));
+		n = array_size(numbers);
+	}
+	memcpy(buf, &numbers[--n], len);
 }
 
 static void device_wake(void *arg)

@@ -6,26 +6,15 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
-#include <sys/mman.h>
 
-/*
- * The linker sends every malloc() and mmap() of ours here (--wrap; mmap64: its offsets have 64 bits): none succeeds while
- * ${memory_is_gone}.
- */
+/* The linker sends every malloc() of ours here (--wrap): none succeeds while ${memory_is_gone}. */
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);
-void *__real_mmap64(void *at, size_t len, int protection, int flags, int fd, off_t offset);
-void *__wrap_mmap64(void *at, size_t len, int protection, int flags, int fd, off_t offset);
 static bool memory_is_gone;
 
 void *__wrap_malloc(size_t size)
 {
 	return memory_is_gone ? NULL : __real_malloc(size);
-}
-
-void *__wrap_mmap64(void *at, size_t len, int protection, int flags, int fd, off_t offset)
-{
-	return memory_is_gone ? MAP_FAILED : __real_mmap64(at, len, protection, flags, fd, offset);
 }
 
 static struct reclaim r;
@@ -392,7 +381,7 @@ static void no_memory_after(unsigned n_before)
 	for (unsigned i = 0; i < n_before; i++)
 		CHECK_EQ(allowedips_insert(&t, AF_INET, (uint8_t[4]){11}, 8 + i, &a), 0);
 	memory_is_gone = true;
-	while (n < 1000000 && !insert_host(n, &b))
+	while (!insert_host(n, &b))
 		n++;
 	CHECK_EQ(insert_host(n, &b), -ENOMEM);
 	nodes = allowedips_n_nodes(&t);
