@@ -13,12 +13,13 @@
 #define STACK_BYTES (1u << 20)
 
 /*
- * A worker whose turn took so long looks for more so long before it sleeps, and lets others have the
- * processor meanwhile.  What carries much will soon have more, and to be woken costs an idle processor
- * as long, where it is a virtual one.  Where others did want it, it sleeps as usual for a while.
+ * A worker whose turn took so long looks for more for a moment before it sleeps, and lets others have
+ * the processor meanwhile.  What carries much will soon have more, and to be woken costs an idle
+ * processor several times as long, where it is a virtual one.  Where others did want it, which is when
+ * they had it for longer than this moment, it sleeps as usual for a while.
  */
 #define LINGER_AFTER_NS 30000
-#define LINGER_NS 30000
+#define LINGER_NS 6000
 #define LINGER_NOT_NS 1000000
 
 int path_watch(int epoll_fd, int fd, struct source *source)
