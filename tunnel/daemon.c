@@ -66,7 +66,7 @@ static void draw(struct daemon *d, void *buf, size_t len)
 	}
 }
 
-/* Indices and delays are no secrets, and are drawn many at a time: a call for each is half a percent of a handshake. */
+/* Numbers are no secrets, and are drawn many at a time: a call for each would be a third of a percent of a handshake. */
 static void device_random(void *arg, void *buf, size_t len)
 {
 	static _Thread_local uint32_t numbers[64];

@@ -27,7 +27,10 @@ struct wg_now {
 };
 
 struct wg_device_config {
-	/* Fill ${buf} with random bytes; never fails.  Called by the owner only. */
+	/*
+	 * Fill ${buf} with random bytes; never fails.  Called by the owner only.  Four bytes are a number that is no
+	 * secret, an index or a delay; all that is secret is longer.
+	 */
 	void (*random)(void *arg, void *buf, size_t len);
 	/*
 	 * [any thread] Something waits for wg_device_run(): called when the device goes from idle
