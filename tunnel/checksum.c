@@ -39,26 +39,47 @@ uint64_t checksum_add_portable(uint64_t sum, const void *data, size_t len)
 }
 
 #if defined(__x86_64__)
+#define AVX2_MAX (1u << 19) /* bytes until a sum of 32 bits could overflow, and more than a packet has */
+
+/* What there is of eight words of 32 bits, ${n} of which there are: the rest is zero, and not read. */
+__attribute__((target("avx2"))) static inline __m256i load_words(const uint8_t *p, int n)
+{
+	const __m256i number = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+
+	return _mm256_maskload_epi32((const void *)p, _mm256_cmpgt_epi32(_mm256_set1_epi32(n), number));
+}
+
+/*
+ * What adds pairs of 16-bit words into 32 bits takes them as signed: each is made smaller by 2^15
+ * first, and the sums larger in the end.
+ */
+__attribute__((target("avx2"))) static inline __m256i add_words(__m256i sum, __m256i v)
+{
+	v = _mm256_xor_si256(v, _mm256_set1_epi16(INT16_MIN));
+	return _mm256_add_epi32(sum, _mm256_madd_epi16(v, _mm256_set1_epi16(1)));
+}
+
 __attribute__((target("avx2"))) static uint64_t checksum_add_avx2(
 	uint64_t sum, const uint8_t *p, size_t len)
 {
 	const __m256i low = _mm256_set1_epi64x(0xffffffff);
-	__m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
+	__m256i a = _mm256_setzero_si256(), b = a;
+	int turns = (int)(len / 64) + 1, words;
 	__m128i half;
 
 	for (; len >= 64; p += 64, len -= 64) {
-		__m256i v = _mm256_loadu_si256((const void *)p);
-		__m256i w = _mm256_loadu_si256((const void *)(p + 32));
-
-		a = _mm256_add_epi64(a, _mm256_and_si256(v, low));
-		b = _mm256_add_epi64(b, _mm256_srli_epi64(v, 32));
-		c = _mm256_add_epi64(c, _mm256_and_si256(w, low));
-		d = _mm256_add_epi64(d, _mm256_srli_epi64(w, 32));
+		a = add_words(a, _mm256_loadu_si256((const void *)p));
+		b = add_words(b, _mm256_loadu_si256((const void *)(p + 32)));
 	}
-	a = _mm256_add_epi64(_mm256_add_epi64(a, b), _mm256_add_epi64(c, d));
+	words = (int)(len / 4);
+	a = add_words(a, load_words(p, words));
+	b = add_words(b, load_words(p + 32, words - 8));
+	/* Each turn made four words of a sum smaller. */
+	a = _mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_set1_epi32(turns * 4 * 0x8000));
+	a = _mm256_add_epi64(_mm256_and_si256(a, low), _mm256_srli_epi64(a, 32));
 	half = _mm_add_epi64(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
 	sum += (uint64_t)_mm_cvtsi128_si64(half) + (uint64_t)_mm_extract_epi64(half, 1);
-	return checksum_add_portable(sum, p, len);
+	return checksum_add_portable(sum, p + (size_t)words * 4, len % 4);
 }
 
 static bool have_avx2;
@@ -80,7 +101,7 @@ static __attribute__((constructor)) void find_avx2(void)
 uint64_t checksum_add(uint64_t sum, const void *data, size_t len)
 {
 #if defined(__x86_64__)
-	if (len >= 128 && have_avx2)
+	if (len >= 64 && len <= AVX2_MAX && have_avx2)
 		return checksum_add_avx2(sum, data, len);
 #endif
 	return checksum_add_portable(sum, data, len);

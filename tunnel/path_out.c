@@ -9,9 +9,13 @@
 #include <netinet/udp.h>
 #include <sys/epoll.h>
 
-/* In a row, before the sockets get their turn: many small packets, or a few coalesced ones. */
+/*
+ * In a row, before the sockets get their turn: many small packets, or eight coalesced ones, which are
+ * sent by one call.  A small one does not wait for more of those than are before it.
+ */
 #define TUN_READS_MAX 64
-#define TUN_READ_BYTES_MAX (3u << 16)
+#define TUN_READ_BYTES_MAX (15u << 15)
+#define SEND_AT (1u << 16)
 #define DATAGRAM_MAX 65507
 #define NESTED_TTL 16 /* hops that being carried once more costs: three times, of the usual 64 */
 
@@ -206,7 +210,8 @@ static void seal(struct worker *w, struct wg_peer *peer, struct split *s, uint8_
 	}
 }
 
-static void send_packet(struct worker *w, size_t n)
+/* Returns of how many segments it was; 0: it was dropped. */
+static unsigned send_packet(struct worker *w, size_t n)
 {
 	struct wg_peer *peer;
 	enum wg_drop drop;
@@ -214,20 +219,21 @@ static void send_packet(struct worker *w, size_t n)
 
 	if (split_begin(&s, w->packet, n) < 0) {
 		drop_inner(w, WG_DROP_NOT_IP, 1, NULL, w->packet + VNET_HDR_LEN, n - VNET_HDR_LEN);
-		return;
+		return 0;
 	}
 	if (unlikely(!w->udp)) {
 		drop_inner(w, WG_DROP_LINK_DOWN, s.n, NULL, s.packet, s.len);
-		return;
+		return 0;
 	}
 	peer = wg_tx_route(w->wg, s.packet, s.len, &drop);
 	if (!peer) {
 		drop_inner(w, drop, s.n, NULL, s.packet, s.len);
 		if (drop == WG_DROP_NO_PEER)
 			unreachable(w, s.packet, s.len);
-		return;
+		return 0;
 	}
 	seal(w, peer, &s, wg_tx_tos(s.packet));
+	return s.n;
 }
 
 void path_from_tun(struct worker *w, struct tun_queue *q)
@@ -247,7 +253,8 @@ void path_from_tun(struct worker *w, struct tun_queue *q)
 		if (n < 0)
 			break;
 		bytes += (size_t)n;
-		send_packet(w, (size_t)n);
+		if (send_packet(w, (size_t)n) == 1 && w->out.len >= SEND_AT)
+			flush(w);
 	}
 	flush(w);
 }

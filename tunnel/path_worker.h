@@ -13,7 +13,7 @@
 
 #include <pthread.h>
 
-#define SEND_BUFFER (192u << 10)
+#define SEND_BUFFER (560u << 10) /* eight packets of 64 KiB, sealed */
 #define BATCH_PACKETS_MAX (64 * UDP_SLOTS) /* that are opened before their batch's turn */
 #define BATCHES 2		/* of a worker: one is opened while another one waits for its turn */
 
