@@ -411,10 +411,12 @@ void sim_advance(struct sim *s, uint64_t ns)
 
 int sim_main(const struct sim_test tests[], size_t n)
 {
-	for (sim_workers = 1; sim_workers <= 2; sim_workers++) {
-		test_note("%u worker(s)", sim_workers);
-		for (size_t i = 0; i < n; i++)
+	for (unsigned workers = 1; workers <= 2; workers++) {
+		test_note("%u worker(s)", workers);
+		for (size_t i = 0; i < n; i++) {
+			sim_workers = workers; /* a test that failed may have left it changed */
 			test_run(tests[i].name, tests[i].fn);
+		}
 	}
 	return test_done();
 }
