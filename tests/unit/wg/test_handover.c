@@ -585,30 +585,51 @@ static void twice(void)
 
 /* ---- fixtures ---- */
 
-static void fixture_path(const char *dir, unsigned version, unsigned host, char *ret, size_t size)
+/* ${which}: a host's stream; 3: the initiation that is on its way. */
+static void fixture_path(const char *dir, unsigned version, unsigned which, char *ret, size_t size)
 {
-	snprintf(ret, size, "%s/handover-%u.%u", dir, version, host);
+	snprintf(ret, size, which < 3 ? "%s/handover-%u.%u" : "%s/handover-%u.held", dir, version, which);
+}
+
+static bool fixture_write(const char *dir, unsigned which, const void *bytes, size_t len)
+{
+	char path[512];
+	size_t written;
+	FILE *f;
+
+	fixture_path(dir, WG_HANDOVER_VERSION, which, path, sizeof(path));
+	f = fopen(path, "we");
+	written = f ? fwrite(bytes, 1, len, f) : 0;
+	return f && fclose(f) == 0 && written == len;
+}
+
+static size_t fixture_read(unsigned version, unsigned which, void *ret, size_t size)
+{
+	char path[512];
+	size_t len;
+	FILE *f;
+
+	fixture_path(FIXTURES, version, which, path, sizeof(path));
+	f = fopen(path, "re");
+	CHECK(f != NULL);
+	len = fread(ret, 1, size, f);
+	fclose(f);
+	return len;
 }
 
 static int write_fixtures(const char *dir)
 {
 	struct sim *s = rich();
+	bool ok = fixture_write(dir, 3, s->held[0].bytes, s->held[0].len);
 
-	for (unsigned host = 0; host < 3; host++) {
+	for (unsigned host = 0; ok && host < 3; host++) {
 		cleanup(buf_done) struct buf stream = buf_of_max(WG_HANDOVER_MAX);
-		char path[512];
-		size_t written;
-		FILE *f;
 
 		put_stream(s, host, &stream);
-		fixture_path(dir, WG_HANDOVER_VERSION, host, path, sizeof(path));
-		f = fopen(path, "we");
-		written = f ? fwrite(stream.data, 1, stream.len, f) : 0;
-		if (!f || fclose(f) || written != stream.len)
-			return 1;
+		ok = fixture_write(dir, host, stream.data, stream.len);
 	}
 	sim_free(s);
-	return 0;
+	return ok ? 0 : 1;
 }
 
 /* Three daemons of that version stop in the middle of everything, three of today's go on. */
@@ -620,16 +641,8 @@ static void read_fixtures(unsigned version)
 	for (unsigned host = 0; host < 3; host++) {
 		cleanup(buf_done) struct buf stream = buf_of_max(WG_HANDOVER_MAX), why = buf_of_max(4096);
 		struct sim_host *h = &s->hosts[host];
-		char path[512];
-		uint8_t *p;
-		FILE *f;
 
-		fixture_path(FIXTURES, version, host, path, sizeof(path));
-		f = fopen(path, "re");
-		CHECK(f != NULL);
-		p = buf_reserve(&stream, 1 << 20);
-		stream.len = fread(p, 1, 1 << 20, f);
-		fclose(f);
+		stream.len = fixture_read(version, host, buf_reserve(&stream, 1 << 20), 1 << 20);
 		CHECK(stream.len > 100);
 		CHECK_EQ(wg_handover_import(h->device, s->now, stream.data, stream.len, &why), 0);
 		before[host] = h->n_delivered;
@@ -641,6 +654,7 @@ static void read_fixtures(unsigned version)
 	/* The initiation that was under way in that process is answered, and what waited for it arrives. */
 	s->hold[0] = 0;
 	CHECK_EQ(s->n_held, 1);
+	s->held[0].len = fixture_read(version, 3, s->held[0].bytes, sizeof(s->held[0].bytes));
 	sim_release_all(s);
 	CHECK_EQ(s->hosts[2].n_delivered, before[2] + 2);
 	CHECK_EQ(sim_count(s, 0, WG_MESSAGE_INITIATION, 0), 0);
@@ -656,12 +670,7 @@ static void read_fixtures(unsigned version)
 
 static void fixture_1(void)
 {
-	/* The sim of one worker is the one that they were made in: the initiation that is on its way is that of host 0. */
-	unsigned workers = sim_workers;
-
-	sim_workers = 1;
 	read_fixtures(1);
-	sim_workers = workers;
 }
 
 int main(int argc, char *argv[])
